@@ -1,0 +1,104 @@
+"""Interfaces of object storage: buckets, and blobs streamed in and out."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import ClassVar
+
+from nimbi.driver.operation import Collection, repeatable, safe
+from nimbi.model.buckets import (
+    Blob,
+    BlobContent,
+    Bucket,
+    ByteRange,
+    NewBlob,
+    NewBucket,
+    Segment,
+    Upload,
+)
+from nimbi.model.page import Page
+
+
+class Buckets(Collection):
+    """Named containers of blobs."""
+
+    name: ClassVar[str] = "buckets"
+
+    @safe
+    async def page(self, marker: str | None, limit: int) -> Page[Bucket]:
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> Bucket:
+        raise NotImplementedError
+
+    @repeatable
+    async def create(self, new: NewBucket) -> Bucket:
+        """Return the bucket. Raises Conflict when the name is in use."""
+        raise NotImplementedError
+
+    @repeatable
+    async def destroy(self, id: str) -> None:
+        """Remove an empty bucket. Raises Conflict when blobs are in it."""
+        raise NotImplementedError
+
+
+class Blobs(Collection):
+    """Bytes under a name in a bucket. A blob is named by its bucket and its own id.
+
+    Writes are atomic: a blob is seen whole or not at all, and a torn write leaves what was there.
+    """
+
+    name: ClassVar[str] = "blobs"
+
+    @safe
+    async def page(self, bucket_id: str, marker: str | None, limit: int) -> Page[Blob]:
+        """Return blobs in the order of their ids. Raises NotFound for an unknown bucket."""
+        raise NotImplementedError
+
+    @safe
+    async def get(self, bucket_id: str, id: str) -> Blob:
+        raise NotImplementedError
+
+    @safe
+    async def read(self, bucket_id: str, id: str, range: ByteRange | None = None) -> BlobContent:
+        """Open a blob, or a part of it. Raises Invalid for a range wholly outside of it."""
+        raise NotImplementedError
+
+    async def write(self, new: NewBlob, chunks: AsyncIterator[bytes]) -> Blob:
+        """Store the content under its name, replacing what was there, metadata too."""
+        raise NotImplementedError
+
+    @repeatable
+    async def set_metadata(self, bucket_id: str, id: str, metadata: Mapping[str, str]) -> Blob:
+        """Replace all metadata."""
+        raise NotImplementedError
+
+    @repeatable
+    async def destroy(self, bucket_id: str, id: str) -> None:
+        raise NotImplementedError
+
+    @repeatable
+    async def begin_upload(self, new: NewBlob) -> Upload:
+        """Begin a segmented upload; `new.size_bytes` is not looked at."""
+        raise NotImplementedError
+
+    async def write_segment(
+        self,
+        upload: Upload,
+        order: int,
+        chunks: AsyncIterator[bytes],
+        size_bytes: int | None = None,
+    ) -> Segment:
+        """Store one part, 1 to 10000; the same order again replaces it.
+
+        Raises NotFound for an unknown upload, Invalid when the content is not of the told size.
+        """
+        raise NotImplementedError
+
+    async def finish_upload(self, upload: Upload, segments: tuple[Segment, ...]) -> Blob:
+        """Make the blob of these segments, in their order. Raises Invalid for one it never gave."""
+        raise NotImplementedError
+
+    @repeatable
+    async def abort_upload(self, upload: Upload) -> None:
+        """Forget the upload and its segments."""
+        raise NotImplementedError

@@ -1,0 +1,175 @@
+"""Interfaces of what runs machines: realms, hardware profiles, images, instances, keys, metrics."""
+
+from typing import ClassVar
+
+from nimbi.driver.operation import Collection, repeatable, safe
+from nimbi.model.hardware_profiles import HardwareProfile
+from nimbi.model.images import Image, ImageFilter, NewImage
+from nimbi.model.instances import Command, CommandResult, Instance, InstanceFilter, NewInstance
+from nimbi.model.keys import Key, NewKey
+from nimbi.model.metrics import Metric
+from nimbi.model.page import Page
+from nimbi.model.realms import Realm
+
+
+class Realms(Collection):
+    """Places within the cloud."""
+
+    name: ClassVar[str] = "realms"
+
+    @safe
+    async def page(self, marker: str | None, limit: int) -> Page[Realm]:
+        """Return up to `limit` (1 to 1000) realms, in an order stable across pages.
+
+        `marker` is the `next` of the page before. Raises Invalid for one it never gave. The same
+        holds for `page` of every collection.
+        """
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> Realm:
+        """Return one realm. Raises NotFound, as does `get` of every collection."""
+        raise NotImplementedError
+
+
+class HardwareProfiles(Collection):
+    """Sizes of machines. A driver with a fixed list answers without a login."""
+
+    name: ClassVar[str] = "hardware_profiles"
+
+    @safe
+    async def page(self, marker: str | None, limit: int) -> Page[HardwareProfile]:
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> HardwareProfile:
+        raise NotImplementedError
+
+
+class Images(Collection):
+    """What instances are started from."""
+
+    name: ClassVar[str] = "images"
+
+    @safe
+    async def page(
+        self, marker: str | None, limit: int, where: ImageFilter = ImageFilter()
+    ) -> Page[Image]:
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> Image:
+        raise NotImplementedError
+
+    @repeatable
+    async def create(self, new: NewImage) -> Image:
+        """Return the image, perhaps still pending.
+
+        Raises NotFound for an unknown instance, Conflict for one that cannot be imaged now.
+        """
+        raise NotImplementedError
+
+    @repeatable
+    async def destroy(self, id: str) -> None:
+        """Remove it. Raises NotFound when there is none, as does `destroy` of every collection."""
+        raise NotImplementedError
+
+
+class Instances(Collection):
+    """Virtual machines. Calls return at once; the gateway waits for states."""
+
+    name: ClassVar[str] = "instances"
+
+    @safe
+    async def page(
+        self, marker: str | None, limit: int, where: InstanceFilter = InstanceFilter()
+    ) -> Page[Instance]:
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> Instance:
+        raise NotImplementedError
+
+    @repeatable
+    async def create(self, new: NewInstance) -> Instance:
+        """Return the instance, perhaps still pending.
+
+        Raises NotFound or Invalid for an unknown image, realm, profile, key or firewall, Invalid
+        for sizes that the profile does not offer, OutOfCapacity, QuotaExceeded.
+        """
+        raise NotImplementedError
+
+    @repeatable
+    async def create_many(self, new: NewInstance, count: int) -> tuple[Instance, ...]:
+        """Return `count` (1 to 100) instances of the same wish; all or none are made."""
+        raise NotImplementedError
+
+    async def start(self, id: str) -> None:
+        """Start a stopped instance.
+
+        Raises Conflict when its state forbids it, NotFound; so do the operations below.
+        """
+        raise NotImplementedError
+
+    async def stop(self, id: str) -> None:
+        """Stop a running instance, keeping its disk."""
+        raise NotImplementedError
+
+    async def reboot(self, id: str) -> None:
+        """Restart the operating system of a running instance."""
+        raise NotImplementedError
+
+    @repeatable
+    async def destroy(self, id: str) -> None:
+        """Remove an instance with its disk; its volumes are detached and stay."""
+        raise NotImplementedError
+
+    async def run(self, id: str, command: Command) -> CommandResult:
+        """Run a shell command on a running instance over ssh and wait for its end."""
+        raise NotImplementedError
+
+    @safe
+    async def console(self, id: str) -> bytes:
+        """Return the end of what the instance wrote to its console, at most 64 KiB."""
+        raise NotImplementedError
+
+
+class Keys(Collection):
+    """Key pairs and other logins."""
+
+    name: ClassVar[str] = "keys"
+
+    @safe
+    async def page(self, marker: str | None, limit: int) -> Page[Key]:
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> Key:
+        raise NotImplementedError
+
+    @repeatable
+    async def create(self, new: NewKey) -> Key:
+        """Return the key, with its private part unless it was imported.
+
+        Raises Conflict when the name is in use, Invalid for a public key that is none.
+        """
+        raise NotImplementedError
+
+    @repeatable
+    async def destroy(self, id: str) -> None:
+        raise NotImplementedError
+
+
+class Metrics(Collection):
+    """What was measured; a metric's id is that of the instance."""
+
+    name: ClassVar[str] = "metrics"
+
+    @safe
+    async def page(self, marker: str | None, limit: int) -> Page[Metric]:
+        """Return what can be measured of which instances; the series have no samples."""
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> Metric:
+        raise NotImplementedError

@@ -1,0 +1,80 @@
+"""One cloud as data: how to log in, which collections it has, how its errors read."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from nimbi.driver.operation import Collection
+from nimbi.driver.states import StateMachine
+from nimbi.model.errors import CloudError
+
+Backend = TypeVar("Backend")
+Session = TypeVar("Session")
+
+
+class UserAndPassword(msgspec.Struct, frozen=True):
+    """The credentials that HTTP Basic carries. Field order is that of Basic's user and password."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "UserAndPassword(…)"
+
+
+class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For drivers without any setting."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a driver may keep state: `state_dir`, private to it, made with mode 0700 when needed."""
+
+    state_dir: Path
+
+
+@dataclass(frozen=True, repr=False)
+class Account:
+    """Who opens a session where: the driver's credentials, None when the caller gave none.
+
+    A driver raises Unauthorized when it needs credentials and has none, or wrong ones: at `open`
+    when it can tell, else at the first call. `provider` None is the driver's default.
+    """
+
+    credentials: Any | None
+    provider: str | None = None
+
+
+def keep_error(_error: Exception) -> CloudError | None:
+    """Map no error: for drivers that raise CloudErrors themselves."""
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver(Generic[Backend, Session]):
+    """One cloud, found by the entry point group `nimbi.drivers`; imported at first use.
+
+    `start` opens what all sessions of this process share (a connection pool, a store), once;
+    `open` logs an account in. `settings` is the Struct of the driver's part of the settings file.
+    `to_error` sorts the cloud's own exceptions; None leaves one unmapped. `entrypoints` are shown
+    to clients: `{"ec2": {"eu-west-1": "ec2.eu-west-1.amazonaws.com"}}`, kind and provider.
+    `narrow` returns the collections that this very session has, when it differs between accounts.
+    """
+
+    name: str
+    title: str
+    start: Callable[[Any, Place], AbstractAsyncContextManager[Backend]]
+    open: Callable[[Backend, Account], AbstractAsyncContextManager[Session]]
+    collections: tuple[Callable[[Session], Collection], ...]
+    instance_states: StateMachine
+    credentials: type[Any] = UserAndPassword
+    settings: type[Any] = NoSettings
+    to_error: Callable[[Exception], CloudError | None] = keep_error
+    entrypoints: dict[str, dict[str, str]] = field(default_factory=dict)
+    narrow: Callable[[Session], frozenset[str]] | None = None
+    # Whether its cloud lives in the memory of one process, so that two workers would see two.
+    in_process: Callable[[Any], bool] = lambda _settings: False

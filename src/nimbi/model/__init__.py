@@ -1,0 +1,1 @@
+"""The words of Nimbi as immutable data: what clouds report and what callers may ask."""

@@ -1,0 +1,38 @@
+"""Optional fields of requests: a driver names those that it honours; others are refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Marks an optional field of a request: `Annotated[str | None, Feature("x", "What it is.")]`."""
+
+    name: str
+    text: str
+
+
+@cache
+def features_of(request: type[msgspec.Struct]) -> Mapping[str, Feature]:
+    """Return the marked fields of a request type, such as `{"user_data": Feature(...)}`."""
+    found: dict[str, Feature] = {}
+    for field, hint in get_type_hints(request, include_extras=True).items():
+        if get_origin(hint) is Annotated:
+            for mark in get_args(hint)[1:]:
+                if isinstance(mark, Feature):
+                    found[field] = mark
+    return found
+
+
+def asked_features(request: msgspec.Struct) -> dict[str, Feature]:
+    """Return the marked fields to which this request gives a value, by field name."""
+    marked = features_of(type(request))
+    return {name: mark for name, mark in marked.items() if _is_given(getattr(request, name))}
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and value != ()

@@ -1,0 +1,163 @@
+"""Instances: the virtual machines."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from nimbi.model.features import Feature
+from nimbi.model.hardware_profiles import Sizes
+from nimbi.model.resource import NewResource, Resource
+
+
+class InstanceState(StrEnum):
+    """START and FINISH are before the first and after the last: no listed instance is in them."""
+
+    START = "start"
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    ERROR = "error"
+    FINISH = "finish"
+
+
+class AddressKind(StrEnum):
+    """What the text of an address is."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    HOSTNAME = "hostname"
+    MAC = "mac"
+    VNC = "vnc"
+    UNAVAILABLE = "unavailable"
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where an instance answers. `port` is set only when it is not the service's usual one."""
+
+    address: str
+    kind: AddressKind = AddressKind.IPV4
+    port: int | None = None
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A volume at an instance. `device` is the name that was asked for, such as `/dev/sdc`."""
+
+    volume_id: str
+    device: str | None = None
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """How to log in to an instance: by a key, or by user and password."""
+
+    key_id: str | None = None
+    user: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Login(key_id={self.key_id!r}, user={self.user!r}, password=…)"
+
+
+class UserFile(msgspec.Struct, frozen=True):
+    """A file to put into an instance at its first boot. `path` is absolute, of the guest."""
+
+    path: str
+    content: bytes
+
+
+class Instance(Resource, frozen=True, kw_only=True):
+    """A virtual machine. `sizes` holds only what differs from its hardware profile's defaults."""
+
+    name: str | None
+    owner_id: str | None
+    image_id: str | None
+    realm_id: str | None
+    hardware_profile_id: str | None
+    state: InstanceState
+    sizes: Sizes = Sizes()
+    launched_at: datetime | None = None
+    created_at: datetime | None = None
+    public_addresses: tuple[Endpoint, ...] = ()
+    private_addresses: tuple[Endpoint, ...] = ()
+    firewall_ids: tuple[str, ...] = ()
+    volumes: tuple[Attachment, ...] = ()
+    network_interface_ids: tuple[str, ...] = ()
+    login: Login | None = None
+    can_be_imaged: bool = False
+    state_reason: str | None = None
+
+
+class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which instances to list; no wish lists all of the login's."""
+
+    realm_id: Annotated[str | None, Feature("realm_filter", "Only instances in this realm.")] = None
+
+
+class NewInstance(NewResource, frozen=True, kw_only=True):
+    """Start an instance of an image. Sizes must be ones that the hardware profile offers."""
+
+    image_id: str
+    realm_id: str | None = None
+    hardware_profile_id: str | None = None
+    sizes: Sizes = Sizes()
+    name: Annotated[str | None, Feature("user_name", "Name chosen by the user.")] = None
+    user_data: Annotated[
+        bytes | None, Feature("user_data", "Bytes handed to the instance at its first boot.")
+    ] = None
+    user_files: Annotated[
+        tuple[UserFile, ...], Feature("user_files", "Files put into the instance.")
+    ] = ()
+    user_iso: Annotated[
+        bytes | None, Feature("user_iso", "A gzipped ISO image, seen as a CD-ROM.")
+    ] = None
+    key_id: Annotated[
+        str | None, Feature("authentication_key", "Key that may log in to the instance.")
+    ] = None
+    password: Annotated[
+        str | None, Feature("authentication_password", "Password to log in with.")
+    ] = None
+    firewall_ids: Annotated[
+        tuple[str, ...], Feature("firewalls", "Firewalls in front of the instance.")
+    ] = ()
+    load_balancer_id: Annotated[
+        str | None, Feature("register_to_load_balancer", "Load balancer to register with.")
+    ] = None
+    snapshot_id: Annotated[
+        str | None, Feature("attach_snapshot", "Snapshot to attach as a volume.")
+    ] = None
+    device: Annotated[
+        str | None, Feature("attach_snapshot", "Device name of the snapshot's volume.")
+    ] = None
+    metrics: Annotated[
+        bool | None, Feature("metrics", "Whether to measure the instance in detail.")
+    ] = None
+    sandbox: Annotated[
+        bool | None, Feature("sandboxing", "Start a sandbox from which to make an image.")
+    ] = None
+
+    def __repr__(self) -> str:
+        return f"NewInstance(image_id={self.image_id!r}, name={self.name!r}, …)"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A shell command to run on an instance over ssh, with a private key (PEM) or a password."""
+
+    line: str
+    private_key: str | None = None
+    user: str | None = None
+    password: str | None = None
+    address: str | None = None
+    port: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Command(line={self.line!r}, …)"
+
+
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command printed (both streams, in order), where it ran, and its exit status."""
+
+    address: str
+    output: str
+    exit_status: int
