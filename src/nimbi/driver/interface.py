@@ -32,7 +32,7 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a driver may keep state: `state_dir`, private to it, made with mode 0700 when needed."""
+    """Where a driver may keep state: `state_dir` is its own, made (mode 0700) when needed."""
 
     state_dir: Path
 

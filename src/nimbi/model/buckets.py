@@ -92,7 +92,7 @@ class Upload(Resource, frozen=True, kw_only=True):
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored part of an upload. `order` counts from 1; `id` is the cloud's (an ETag, a path)."""
+    """One stored part of an upload. `order` counts from 1; `id` is the cloud's own."""
 
     order: int
     id: str

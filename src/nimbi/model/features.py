@@ -10,7 +10,7 @@ import msgspec
 
 @dataclass(frozen=True)
 class Feature:
-    """Marks an optional field of a request: `Annotated[str | None, Feature("x", "What it is.")]`."""
+    """Marks an optional field of a request: `Annotated[str | None, Feature("x", "…")]`."""
 
     name: str
     text: str
