@@ -78,3 +78,6 @@ class Driver(Generic[Backend, Session]):
     narrow: Callable[[Session], frozenset[str]] | None = None
     # Whether its cloud lives in the memory of one process, so that two workers would see two.
     in_process: Callable[[Any], bool] = lambda _settings: False
+    # The credentials of whoever may read its state directory: a program that uses Nimbi as a
+    # library need not tell them again. Never used for requests from elsewhere.
+    own_login: Callable[[Any, Place], Any | None] = lambda _settings, _place: None
