@@ -1,0 +1,66 @@
+"""What ties an instance to volumes and addresses; both ends are changed together."""
+
+import string
+
+import msgspec
+
+from nimbi.drivers.mock.world import State
+from nimbi.model.addresses import Address
+from nimbi.model.errors import Conflict
+from nimbi.model.instances import AddressKind, Attachment, Endpoint, Instance
+from nimbi.model.volumes import Volume, VolumeState
+
+replace = msgspec.structs.replace
+
+
+def attached(state: State, volume: Volume, instance: Instance, device: str | None) -> Volume:
+    """Return the volume, now at the instance. Raises Conflict when either end is taken."""
+    if volume.instance_id is not None:
+        raise Conflict(f"the volume {volume.id!r} is attached to {volume.instance_id!r}")
+    taken = {attachment.device for attachment in instance.volumes}
+    device = device or _free_device(taken)
+    if device in taken:
+        raise Conflict(f"the instance {instance.id!r} has a volume at {device!r}")
+    volume = replace(volume, state=VolumeState.IN_USE, instance_id=instance.id, device=device)
+    attachments = (*instance.volumes, Attachment(volume.id, device))
+    state.volumes = state.volumes.having(volume)
+    state.instances = state.instances.having(replace(instance, volumes=attachments))
+    return volume
+
+
+def detached(state: State, volume: Volume) -> Volume:
+    """Return the volume, now free."""
+    instance = state.instances.find(volume.instance_id or "")
+    if instance is not None:
+        rest = tuple(other for other in instance.volumes if other.volume_id != volume.id)
+        state.instances = state.instances.having(replace(instance, volumes=rest))
+    volume = replace(volume, state=VolumeState.AVAILABLE, instance_id=None, device=None)
+    state.volumes = state.volumes.having(volume)
+    return volume
+
+
+def associated(state: State, address: Address, instance: Instance) -> None:
+    state.addresses = state.addresses.having(replace(address, instance_id=instance.id))
+    _tell_addresses(state, instance)
+
+
+def disassociated(state: State, address: Address) -> None:
+    state.addresses = state.addresses.having(replace(address, instance_id=None))
+    if instance := state.instances.find(address.instance_id or ""):
+        _tell_addresses(state, instance)
+
+
+def _tell_addresses(state: State, instance: Instance) -> None:
+    """Make an instance answer at the addresses that point at it, else at its own host name."""
+    mine = state.addresses.where(lambda address: address.instance_id == instance.id)
+    told = tuple(Endpoint(address.ip) for address in mine.whole.items) or (
+        Endpoint(instance.extra["public_hostname"], AddressKind.HOSTNAME),
+    )
+    state.instances = state.instances.having(replace(instance, public_addresses=told))
+
+
+def _free_device(taken: set[str | None]) -> str:
+    for letter in string.ascii_lowercase[1:]:
+        if f"/dev/sd{letter}" not in taken:
+            return f"/dev/sd{letter}"
+    raise Conflict("all device names of the instance are in use")

@@ -1,0 +1,159 @@
+"""Instances of the mock cloud: they run at once, and only as words."""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import msgspec
+
+from nimbi.driver.compute import Instances
+from nimbi.driver.states import StateMachine, Transition
+from nimbi.drivers.mock.attachment import detached, disassociated
+from nimbi.drivers.mock.console import console_text
+from nimbi.drivers.mock.launch import check_wish, launched
+from nimbi.drivers.mock.session import OfSession, offered
+from nimbi.drivers.mock.world import State
+from nimbi.model.errors import Conflict, Invalid
+from nimbi.model.instances import (
+    Command,
+    CommandResult,
+    Instance,
+    InstanceFilter,
+    InstanceState,
+    NewInstance,
+)
+from nimbi.model.page import Page
+
+MOST_AT_ONCE = 100
+
+STATES = StateMachine(
+    states=(
+        InstanceState.START,
+        InstanceState.PENDING,
+        InstanceState.RUNNING,
+        InstanceState.STOPPED,
+        InstanceState.FINISH,
+    ),
+    transitions=(
+        Transition(InstanceState.START, InstanceState.PENDING, "create"),
+        Transition(InstanceState.PENDING, InstanceState.RUNNING),
+        Transition(InstanceState.RUNNING, InstanceState.RUNNING, "reboot"),
+        Transition(InstanceState.RUNNING, InstanceState.STOPPED, "stop"),
+        Transition(InstanceState.STOPPED, InstanceState.RUNNING, "start"),
+        Transition(InstanceState.STOPPED, InstanceState.FINISH, "destroy"),
+    ),
+)
+
+
+@offered
+class MockInstances(OfSession, Instances):
+    """Instances. The lowest free `inst` number is the id of the next one."""
+
+    features: ClassVar[frozenset[str]] = frozenset(
+        {
+            "realm_filter",
+            "user_name",
+            "user_data",
+            "user_files",
+            "authentication_key",
+            "authentication_password",
+            "firewalls",
+            "register_to_load_balancer",
+            "attach_snapshot",
+            "metrics",
+        }
+    )
+
+    async def page(
+        self, marker: str | None, limit: int, where: InstanceFilter = InstanceFilter()
+    ) -> Page[Instance]:
+        instances = self.session.state.instances_of(self.session.user)
+        if where.realm_id is not None:
+            instances = instances.where(lambda instance: instance.realm_id == where.realm_id)
+        return self.paged(instances, marker, limit)
+
+    async def get(self, id: str) -> Instance:
+        return self.session.state.instance_of(self.user, id)
+
+    async def create(self, new: NewInstance) -> Instance:
+        return self._made("instances.create", new, 1)[0]
+
+    async def create_many(self, new: NewInstance, count: int) -> tuple[Instance, ...]:
+        if not 1 <= count <= MOST_AT_ONCE:
+            raise Invalid(f"1 to {MOST_AT_ONCE} instances can be made at once, not {count}")
+        return self._made("instances.create_many", new, count)
+
+    async def start(self, id: str) -> None:
+        self._move(id, "start", launched_at=datetime.now(UTC))
+
+    async def stop(self, id: str) -> None:
+        self._move(id, "stop")
+
+    async def reboot(self, id: str) -> None:
+        self._move(id, "reboot")
+
+    async def destroy(self, id: str) -> None:
+        with self.session.change() as state:
+            _next_state(state.instance_of(self.user, id), "destroy")
+            _take_apart(state, id)
+            state.instances = state.instances.without(id)
+            state.boots = {other: boot for other, boot in state.boots.items() if other != id}
+
+    async def run(self, id: str, command: Command) -> CommandResult:
+        """Return what was asked: there is no machine to run it on."""
+        instance = self.session.state.instance_of(self.user, id)
+        if instance.state is not InstanceState.RUNNING:
+            raise Conflict(f"the instance {id!r} is {instance.state}, and runs no command")
+        return CommandResult(
+            address=command.address or instance.public_addresses[0].address,
+            output=f"This cloud is a mock, nothing was run: {command.line}\n",
+            exit_status=0,
+        )
+
+    async def console(self, id: str) -> bytes:
+        """Return a boot as a real machine would tell it, with the user data and files it got."""
+        state = self.session.state
+        return console_text(state.instance_of(self.user, id), state.boots.get(id))
+
+    def _made(self, operation: str, new: NewInstance, count: int) -> tuple[Instance, ...]:
+        with self.session.change() as state:
+            if made := state.made_with(operation, new.token):
+                return tuple(state.instance_of(self.user, id) for id in made)
+            check_wish(state, new)
+            ids = tuple(launched(state, new, self.user) for _ in range(count))
+            state.remember(operation, new.token, *ids)
+            return tuple(state.instances.get(id, "instance") for id in ids)
+
+    def _move(self, id: str, verb: str, launched_at: datetime | None = None) -> None:
+        with self.session.change() as state:
+            instance = state.instance_of(self.user, id)
+            moved = msgspec.structs.replace(
+                instance,
+                state=_next_state(instance, verb),
+                launched_at=launched_at or instance.launched_at,
+            )
+            state.instances = state.instances.having(moved)
+
+
+def _next_state(instance: Instance, verb: str) -> InstanceState:
+    for transition in STATES.leaving(instance.state):
+        if transition.by == verb:
+            return transition.to
+    raise Conflict(f"the instance {instance.id!r} is {instance.state}: it can't {verb} now")
+
+
+def _take_apart(state: State, id: str) -> None:
+    """Free all that the instance holds: volumes, addresses, interfaces, places at balancers."""
+    for volume in state.volumes.where(lambda volume: volume.instance_id == id).whole.items:
+        detached(state, volume)
+    for address in state.addresses.where(lambda address: address.instance_id == id).whole.items:
+        disassociated(state, address)
+    state.network_interfaces = state.network_interfaces.where(lambda nic: nic.instance_id != id)
+    registered = state.load_balancers.where(lambda balancer: id in balancer.instance_ids)
+    state.load_balancers = state.load_balancers.having(
+        *(
+            msgspec.structs.replace(
+                balancer, instance_ids=tuple(i for i in balancer.instance_ids if i != id)
+            )
+            for balancer in registered.whole.items
+        )
+    )

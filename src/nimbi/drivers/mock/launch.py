@@ -1,0 +1,145 @@
+"""How a wish for an instance becomes one."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from nimbi.drivers.mock.attachment import attached
+from nimbi.drivers.mock.naming import checked, shown
+from nimbi.drivers.mock.seed import DEFAULT_PROFILE, DEFAULT_REALM, PROFILES, REALMS
+from nimbi.drivers.mock.table import Table
+from nimbi.drivers.mock.volumes import volume_of
+from nimbi.drivers.mock.world import Boot, State
+from nimbi.model.errors import Invalid
+from nimbi.model.hardware_profiles import Property, Sizes
+from nimbi.model.instances import (
+    AddressKind,
+    Endpoint,
+    Instance,
+    InstanceState,
+    Login,
+    NewInstance,
+    UserFile,
+)
+from nimbi.model.volumes import NewVolume
+
+# The user whom the machines of this cloud would know.
+LOGIN_USER = "root"
+LARGEST_BOOT_BYTES = 4 * 2**20
+LONGEST_PASSWORD = 128
+
+
+def check_wish(state: State, new: NewInstance) -> None:
+    """Raise Invalid when the wish names what is not there, or sizes that are not offered."""
+    image = state.images.find(new.image_id)
+    if image is None:
+        raise Invalid(f"there is no image {new.image_id!r}")
+    _must_be(REALMS, new.realm_id, "realm")
+    _must_be(PROFILES, new.hardware_profile_id, "hardware profile")
+    profile = PROFILES.get(new.hardware_profile_id or DEFAULT_PROFILE, "hardware profile")
+    if image.hardware_profile_ids is not None and profile.id not in image.hardware_profile_ids:
+        raise Invalid(f"the image {image.id!r} does not run on {profile.id!r}")
+    profile.check(new.sizes)
+    _must_be(state.keys, new.key_id, "key")
+    _must_be(state.load_balancers, new.load_balancer_id, "load balancer")
+    _must_be(state.snapshots, new.snapshot_id, "snapshot")
+    for firewall_id in new.firewall_ids:
+        _must_be(state.firewalls, firewall_id, "firewall")
+    if new.device is not None and new.snapshot_id is None:
+        raise Invalid("a device is only for a snapshot to attach")
+    _check_texts(new)
+    _check_boot(new)
+
+
+def launched(state: State, new: NewInstance, user: str) -> str:
+    """Return the id of one more running instance. The wish was checked before."""
+    id = _lowest_free(state.instances)
+    hostname = f"{new.image_id}.{id}"
+    now = datetime.now(UTC)
+    instance = Instance(
+        id=id,
+        name=new.name or f"i-{int(time.time())}",
+        owner_id=user,
+        image_id=new.image_id,
+        realm_id=new.realm_id or DEFAULT_REALM,
+        hardware_profile_id=new.hardware_profile_id or DEFAULT_PROFILE,
+        state=InstanceState.RUNNING,
+        sizes=_changed_sizes(new),
+        launched_at=now,
+        created_at=now,
+        public_addresses=(Endpoint(f"{hostname}.public.com", AddressKind.HOSTNAME),),
+        private_addresses=(Endpoint(f"{hostname}.private.com", AddressKind.HOSTNAME),),
+        firewall_ids=tuple(dict.fromkeys(new.firewall_ids)),
+        login=_login(new),
+        can_be_imaged=True,
+        extra={
+            "public_hostname": f"{hostname}.public.com",
+            "measured_in_detail": bool(new.metrics),
+        },
+    )
+    state.instances = state.instances.having(instance)
+    if new.user_data is not None or new.user_files:
+        boot = Boot(user_data=new.user_data, files=new.user_files)
+        state.boots = {**state.boots, id: boot}
+    _join(state, instance, new)
+    return id
+
+
+def _join(state: State, instance: Instance, new: NewInstance) -> None:
+    if new.load_balancer_id is not None:
+        balancer = state.load_balancers.get(new.load_balancer_id, "load balancer")
+        members = (*balancer.instance_ids, instance.id)
+        balancer = msgspec.structs.replace(balancer, instance_ids=members)
+        state.load_balancers = state.load_balancers.having(balancer)
+    if new.snapshot_id is not None:
+        wish = NewVolume(snapshot_id=new.snapshot_id, realm_id=instance.realm_id)
+        attached(state, volume_of(state, wish), instance, new.device)
+
+
+def _must_be(table: Table[Any], id: str | None, noun: str) -> None:
+    if id is not None and id not in table:
+        raise Invalid(f"there is no {noun} {id!r}")
+
+
+def _check_texts(new: NewInstance) -> None:
+    shown(new.name or "", "the name of the instance")
+    shown(new.device or "", "the device")
+    shown(new.password or "", "the password", LONGEST_PASSWORD)
+
+
+def _check_boot(new: NewInstance) -> None:
+    size = len(new.user_data or b"")
+    for file in new.user_files:
+        _check_file(file)
+        size += len(file.content)
+    if size > LARGEST_BOOT_BYTES:
+        raise Invalid(f"user data and files may have {LARGEST_BOOT_BYTES} bytes, not {size}")
+
+
+def _check_file(file: UserFile) -> None:
+    if not checked(file.path, "the path of a file", 4096).startswith("/"):
+        raise Invalid(f"the path of a file must be absolute: {file.path!r}")
+
+
+def _login(new: NewInstance) -> Login | None:
+    if new.key_id is None and new.password is None:
+        return None
+    return Login(key_id=new.key_id, user=new.password and LOGIN_USER, password=new.password)
+
+
+def _changed_sizes(new: NewInstance) -> Sizes:
+    profile = PROFILES.get(new.hardware_profile_id or DEFAULT_PROFILE, "hardware profile")
+    defaults: dict[str, Property] = profile.properties()
+    changed = {
+        name: value for name, value in new.sizes.given().items() if value != defaults[name].default
+    }
+    return msgspec.convert(changed, Sizes)
+
+
+def _lowest_free(instances: Table[Instance]) -> str:
+    number = 0
+    while f"inst{number}" in instances:
+        number += 1
+    return f"inst{number}"

@@ -1,0 +1,81 @@
+"""Network interfaces of the mock cloud."""
+
+import msgspec
+
+from nimbi.driver.network import NetworkInterfaces
+from nimbi.drivers.mock.blocks import first_free, parsed
+from nimbi.drivers.mock.naming import shown
+from nimbi.drivers.mock.session import OfSession, offered
+from nimbi.drivers.mock.world import State
+from nimbi.model.errors import Invalid
+from nimbi.model.networks import (
+    Network,
+    NetworkInterface,
+    NetworkState,
+    NewNetworkInterface,
+    Subnet,
+)
+from nimbi.model.page import Page
+
+
+@offered
+class MockNetworkInterfaces(OfSession, NetworkInterfaces):
+    """Interfaces. Each has the lowest free address of its subnet, else of its network."""
+
+    async def page(self, marker: str | None, limit: int) -> Page[NetworkInterface]:
+        return self.paged(self.session.state.network_interfaces, marker, limit)
+
+    async def get(self, id: str) -> NetworkInterface:
+        return self.session.state.network_interfaces.get(id, "network interface")
+
+    async def create(self, new: NewNetworkInterface) -> NetworkInterface:
+        name = shown(new.name or "", "the name of the network interface")
+        with self.session.change() as state:
+            if made := state.made_with("network_interfaces.create", new.token):
+                return state.network_interfaces.get(made[0], "network interface")
+            instance = state.instance_of(self.user, new.instance_id)
+            network, subnet = _place(state, new)
+            id = state.fresh_id("nic", state.network_interfaces, name)
+            nic = NetworkInterface(
+                id=id,
+                name=name or id,
+                state=NetworkState.UP,
+                ip_address=_free_ip(state, network, subnet),
+                network_id=network.id,
+                subnet_id=subnet.id if subnet else None,
+                instance_id=instance.id,
+            )
+            state.network_interfaces = state.network_interfaces.having(nic)
+            nics = (*instance.network_interface_ids, id)
+            instance = msgspec.structs.replace(instance, network_interface_ids=nics)
+            state.instances = state.instances.having(instance)
+            state.remember("network_interfaces.create", new.token, id)
+            return nic
+
+    async def destroy(self, id: str) -> None:
+        with self.session.change() as state:
+            nic = state.network_interfaces.get(id, "network interface")
+            state.network_interfaces = state.network_interfaces.without(id)
+            if instance := state.instances.find(nic.instance_id or ""):
+                rest = tuple(other for other in instance.network_interface_ids if other != id)
+                instance = msgspec.structs.replace(instance, network_interface_ids=rest)
+                state.instances = state.instances.having(instance)
+
+
+def _place(state: State, new: NewNetworkInterface) -> tuple[Network, Subnet | None]:
+    if new.subnet_id is None:
+        if new.network_id is None:
+            raise Invalid("a network interface needs a network or a subnet")
+        return state.networks.get(new.network_id, "network"), None
+    subnet = state.subnets.get(new.subnet_id, "subnet")
+    if new.network_id not in {None, subnet.network_id}:
+        state.networks.get(new.network_id or "", "network")
+        raise Invalid(f"the subnet {subnet.id!r} is not in the network {new.network_id!r}")
+    return state.networks.get(subnet.network_id, "network"), subnet
+
+
+def _free_ip(state: State, network: Network, subnet: Subnet | None) -> str:
+    nics = state.network_interfaces.where(lambda nic: nic.network_id == network.id)
+    taken = {nic.ip_address or "" for nic in nics.whole.items}
+    block = subnet.address_block if subnet else network.address_blocks[0]
+    return first_free(parsed(block), taken)

@@ -1,0 +1,89 @@
+"""Volumes of the mock cloud."""
+
+import math
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from nimbi.driver.storage import Volumes
+from nimbi.drivers.mock.attachment import attached, detached
+from nimbi.drivers.mock.naming import shown
+from nimbi.drivers.mock.seed import DEFAULT_REALM, REALMS
+from nimbi.drivers.mock.session import OfSession, offered
+from nimbi.drivers.mock.world import State
+from nimbi.model.errors import Conflict, Invalid
+from nimbi.model.page import Page
+from nimbi.model.volumes import NewVolume, Volume, VolumeState, VolumeTarget
+
+DEFAULT_GIB = 1
+LARGEST_GIB = 65536
+
+
+@offered
+class MockVolumes(OfSession, Volumes):
+    """Volumes, available at once."""
+
+    features: ClassVar[frozenset[str]] = frozenset({"volume_name", "volume_description"})
+
+    async def page(self, marker: str | None, limit: int) -> Page[Volume]:
+        return self.paged(self.session.state.volumes, marker, limit)
+
+    async def get(self, id: str) -> Volume:
+        return self.session.state.volumes.get(id, "volume")
+
+    async def create(self, new: NewVolume) -> Volume:
+        with self.session.change() as state:
+            if made := state.made_with("volumes.create", new.token):
+                return state.volumes.get(made[0], "volume")
+            volume = volume_of(state, new)
+            state.remember("volumes.create", new.token, volume.id)
+            return volume
+
+    async def destroy(self, id: str) -> None:
+        with self.session.change() as state:
+            volume = state.volumes.get(id, "volume")
+            if volume.instance_id is not None:
+                raise Conflict(f"the volume {id!r} is attached to {volume.instance_id!r}")
+            state.volumes = state.volumes.without(id)
+
+    async def attach(self, id: str, target: VolumeTarget) -> Volume:
+        with self.session.change() as state:
+            volume = state.volumes.get(id, "volume")
+            instance = state.instance_of(self.user, target.instance_id)
+            return attached(state, volume, instance, shown(target.device or "", "the device"))
+
+    async def detach(self, id: str) -> Volume:
+        with self.session.change() as state:
+            volume = state.volumes.get(id, "volume")
+            if volume.instance_id is None:
+                raise Conflict(f"the volume {id!r} is not attached")
+            return detached(state, volume)
+
+
+def volume_of(state: State, new: NewVolume) -> Volume:
+    """Return one more volume, now in the cloud."""
+    if new.realm_id is not None and new.realm_id not in REALMS:
+        raise Invalid(f"there is no realm {new.realm_id!r}")
+    id = state.fresh_id("vol", state.volumes)
+    volume = Volume(
+        id=id,
+        name=shown(new.name or id, "the name of the volume"),
+        description=shown(new.description or "", "the description of the volume") or None,
+        state=VolumeState.AVAILABLE,
+        size_gib=_size(state, new),
+        created_at=datetime.now(UTC),
+        realm_id=new.realm_id or DEFAULT_REALM,
+    )
+    state.volumes = state.volumes.having(volume)
+    return volume
+
+
+def _size(state: State, new: NewVolume) -> int | float:
+    least: int | float = 0
+    if new.snapshot_id is not None:
+        least = state.snapshots.get(new.snapshot_id, "snapshot").size_gib or 0
+    size = new.size_gib if new.size_gib is not None else least or DEFAULT_GIB
+    if not (math.isfinite(size) and 0 < size <= LARGEST_GIB):
+        raise Invalid(f"a volume has more than 0 and up to {LARGEST_GIB} GiB, not {size}")
+    if size < least:
+        raise Invalid(f"the snapshot {new.snapshot_id!r} needs {least} GiB, not {size}")
+    return size
