@@ -78,9 +78,7 @@ class TestBuckets(conformance.ConformsToBuckets):
 
 
 class TestBlobs(conformance.ConformsToBlobs):
-    @pytest.fixture
-    async def in_memory(self) -> bool:
-        return True
+    pass
 
 
 class TestMetrics(conformance.ConformsToMetrics):

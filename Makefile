@@ -1,0 +1,74 @@
+# `make demo` and `make test` do all their own set-up; `make` alone lists what there is.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.SUFFIXES:
+.PHONY: help setup demo test check bench docs constraints clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first Python that is new enough; empty when there is none.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+UV := $(shell command -v uv 2>/dev/null)
+
+# PROGRAM:PACKAGE, by Debian's names.
+MACHINES := qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils busybox:busybox-static \
+	dropbear:dropbear-bin mke2fs:e2fsprogs ssh:openssh-client zstd:zstd curl:curl kernel:
+PEERS := nginx:nginx-light wrk:wrk curl:curl
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+setup: $(READY) ## Install Python packages into .venv, once and when they change
+	@if ! .ci/packages $(MACHINES) && [ "$${CI:-}" = true ]; then exit 1; fi
+
+$(READY): pyproject.toml constraints.txt
+ifneq ($(UV),)
+	@echo "Setting up Python packages in $(VENV) with uv"
+	@test -x $(BIN)/python || $(UV) venv --quiet --python '>=3.11' $(VENV)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r constraints.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (Debian: python3)" >&2; exit 1; }
+	@PYTHON=$(PYTHON) .ci/packages python-ensurepip:python3-venv
+	@echo "Setting up Python packages in $(VENV) with pip"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+
+demo: $(READY) ## One program on two clouds: a real virtual machine, and a mock
+	@.ci/packages $(MACHINES)
+	@$(BIN)/python docs/examples/demo.py
+
+test: setup ## Run all tests
+	@$(BIN)/python -m pytest -q -n 2
+
+check: $(READY) ## Lint, format, types, layers, generated docs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m cogapp --check $(GENERATED)
+	@$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(READY) ## Measure, as ratios against nginx and a bare route
+	@.ci/packages $(PEERS)
+	@$(BIN)/python -m bench
+
+# Pages with parts that are made from the code.
+GENERATED = $(shell grep -rl '\[\[\[cog' README.md docs --include='*.md')
+
+docs: $(READY) ## Write the generated parts of the docs anew
+	@$(BIN)/python -m cogapp -r $(GENERATED)
+
+constraints: ## Pin the newest versions of all packages; needs uv
+	@uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url pyproject.toml -o constraints.txt
+
+clean: ## Remove what the targets made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	@find . -name __pycache__ -prune -exec rm -rf {} +

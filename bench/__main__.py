@@ -1,0 +1,31 @@
+"""Runs all measures, one after the other, and prints one table."""
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import blobs, requests, starting
+from bench.table import show
+
+MEASURES = {
+    "requests": requests.measure,
+    "blobs": blobs.measure,
+    "starting": starting.measure,
+}
+
+
+def main() -> None:
+    console = Console(stderr=True)
+    lines = []
+    with tempfile.TemporaryDirectory(prefix="nimbi-bench-") as place:
+        # nginx's worker, another user when root runs this, must get through to its files.
+        Path(place).chmod(0o711)
+        for name, measure in MEASURES.items():
+            with console.status(f"measuring {name}"):
+                lines += measure(Path(place))
+    show(lines)
+
+
+if __name__ == "__main__":
+    main()

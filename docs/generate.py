@@ -1,0 +1,138 @@
+"""Makes the reference pages from the code; called by the cog blocks in README.md and docs/."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from nimbi.driver.capabilities import (
+    INTERFACES,
+    OPERATIONS,
+    Operation,
+    collection_classes,
+    features,
+    supported,
+)
+from nimbi.driver.operation import Collection
+from nimbi.gateway.registry import Registry
+from nimbi.model import errors
+from nimbi.model.features import Feature, features_of
+from nimbi.model.images import ImageFilter, NewImage
+from nimbi.model.instances import InstanceFilter, NewInstance
+from nimbi.model.keys import NewKey
+from nimbi.model.volumes import NewVolume
+from nimbi.model.buckets import NewBucket
+
+REQUESTS: dict[str, tuple[type[msgspec.Struct], ...]] = {
+    "images": (ImageFilter, NewImage),
+    "instances": (InstanceFilter, NewInstance),
+    "keys": (NewKey,),
+    "volumes": (NewVolume,),
+    "buckets": (NewBucket,),
+}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def words(name: str) -> str:
+    """Return a name as people write it: `load_balancers` is `load balancers`."""
+    return name.replace("_", " ")
+
+
+def matrix() -> str:
+    """Return the table of clouds and what each supports: its operations of all there are."""
+    registry = Registry()
+    drivers = [registry.driver(name) for name in registry.names()]
+    rows = [
+        [words(interface.name), *(_cell(supported(d), interface) for d in drivers)]
+        for interface in INTERFACES
+    ]
+    return table(["collection", *(f"`{d.name}` ({d.title})" for d in drivers)], rows)
+
+
+def _cell(operations: frozenset[str], interface: type[Collection]) -> str:
+    every = [o for o in OPERATIONS.values() if o.interface is interface]
+    having = [o for o in every if o.id in operations]
+    if not having:
+        return "–"
+    return "all" if len(having) == len(every) else f"{len(having)} of {len(every)}"
+
+
+def operations() -> str:
+    """Return a section a collection, a line an operation, with the drivers that have it."""
+    registry = Registry()
+    having = {name: registry.supported(name) for name in registry.names()}
+    parts: list[str] = []
+    for interface in INTERFACES:
+        parts += [f"## {interface.name}", "", _first_line(interface), ""]
+        for operation in (o for o in OPERATIONS.values() if o.interface is interface):
+            parts += [f"### {operation.id}", "", *_contract(operation), _who(operation, having), ""]
+    return "\n".join(parts).rstrip()
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").partition("\n")[0]
+
+
+def _contract(operation: Operation) -> Iterator[str]:
+    lines = [line.strip() for line in (operation.function.__doc__ or "").strip().splitlines()]
+    if lines:
+        yield "\n".join(lines)
+        yield ""
+
+
+def _who(operation: Operation, having: dict[str, frozenset[str]]) -> str:
+    names = [f"`{name}`" for name, ids in having.items() if operation.id in ids]
+    repeat = "read-only" if operation.is_safe else "repeatable" if operation.is_repeatable else ""
+    return f"Drivers: {', '.join(names) or 'none'}." + (f" Effect: {repeat}." if repeat else "")
+
+
+def feature_list() -> str:
+    """Return a heading a feature, with the collection, the field and the drivers that honour it."""
+    registry = Registry()
+    drivers = [registry.driver(name) for name in registry.names()]
+    parts: list[str] = []
+    for collection, requests in REQUESTS.items():
+        interface = next(i for i in INTERFACES if i.name == collection)
+        for name, (feature, fields) in _features(requests).items():
+            having = [f"`{d.name}`" for d in drivers if name in features(d, interface)]
+            parts += [
+                f"### {collection}.{name}",
+                "",
+                f"{feature.text} Fields: {', '.join(fields)}. Drivers: {', '.join(having) or 'none'}.",
+                "",
+            ]
+    return "\n".join(parts).rstrip()
+
+
+def _features(
+    requests: tuple[type[msgspec.Struct], ...],
+) -> dict[str, tuple[Feature, list[str]]]:
+    found: dict[str, tuple[Feature, list[str]]] = {}
+    for request in requests:
+        for field, feature in features_of(request).items():
+            found.setdefault(feature.name, (feature, []))[1].append(f"`{request.__name__}.{field}`")
+    return found
+
+
+def error_list() -> str:
+    """Return a heading an error, with its code and meaning."""
+    parts: list[str] = []
+    for error in (errors.CloudError, *errors.ERRORS):
+        parts += [f"### {error.__name__}", "", f"`{error.code}`: {_first_line(error)}", ""]
+    return "\n".join(parts).rstrip()
+
+
+def driver_list() -> str:
+    """Return a line a driver: name, title, module's own words, login."""
+    registry = Registry()
+    rows = []
+    for name in registry.names():
+        driver = registry.driver(name)
+        login = ", ".join(driver.credentials.__struct_fields__)
+        count = len(collection_classes(driver))
+        rows.append([f"`{name}`", driver.title, login, str(count), str(len(supported(driver)))])
+    return table(["name", "title", "login", "collections", "operations"], rows)

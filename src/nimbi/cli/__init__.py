@@ -1,0 +1,1 @@
+"""The commands `nimbi` and `deltacloudd`."""

@@ -1,0 +1,209 @@
+"""What holds for instances on every cloud."""
+
+import uuid
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from nimbi.driver.compute import HardwareProfiles, Images, Instances, Realms
+from nimbi.driver.operation import Collection
+from nimbi.drivertest.creating import ConformsToNaming, Wish
+from nimbi.drivertest.instance_features import ConformsToInstanceFeatures
+from nimbi.drivertest.instance_states import ConformsToInstanceStates
+from nimbi.drivertest.needs import needs, needs_feature
+from nimbi.drivertest.oddities import FEW_ODD_IDS
+from nimbi.drivertest.reading import ConformsToActions
+from nimbi.drivertest.shapes import faults_in
+from nimbi.drivertest.tracking import Made
+from nimbi.gateway.cloud import Cloud
+from nimbi.model.errors import Invalid, NotFound, Unsupported
+from nimbi.model.hardware_profiles import Enum as OneOf
+from nimbi.model.hardware_profiles import HardwareProfile, Range, Sizes
+from nimbi.model.instances import Command, Instance, InstanceFilter, NewInstance
+from nimbi.model.resource import Resource
+
+CONSOLE_BYTES = 64 * 1024
+
+# Sizes that no profile has.
+ABSURD: dict[str, int | str] = {
+    "cpus": 10**9,
+    "memory_mib": 10**15,
+    "storage_gib": 10**15,
+    "architecture": "pdp-7",
+}
+
+
+class ConformsToInstances(
+    ConformsToInstanceStates, ConformsToInstanceFeatures, ConformsToActions, ConformsToNaming
+):
+    """An author overrides `new_instance` by the cheapest launch."""
+
+    interface: ClassVar[type[Collection]] = Instances
+    kind: ClassVar[type[Resource]] = Instance
+    actions: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "start": (),
+        "stop": (),
+        "reboot": (),
+        "run": (Command(line="true"),),
+        "console": (),
+    }
+
+    @pytest.fixture
+    async def wish(self, new_instance: NewInstance) -> Wish:
+        return lambda: new_instance
+
+    @needs("create")
+    async def test_an_instance_is_of_the_image_and_profile_that_were_asked(
+        self, made: Made, new_instance: NewInstance
+    ) -> None:
+        new = await made.create(Instances, new_instance)
+        assert new.image_id == new_instance.image_id
+        assert new_instance.hardware_profile_id in {None, new.hardware_profile_id}
+        assert new_instance.realm_id in {None, new.realm_id}
+
+    @needs("create", Realms.page)
+    async def test_an_instance_is_in_the_realm_that_was_asked(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        realms = [realm async for realm in cloud.each(Realms.page) if realm.limit != 0]
+        asked = new_instance.realm_id or realms[-1].id
+        new = await made.create(Instances, replace(new_instance, realm_id=asked))
+        assert new.realm_id == asked
+
+    @needs("create")
+    @pytest.mark.parametrize("field", ["image_id", "realm_id", "hardware_profile_id"])
+    @pytest.mark.parametrize("id", FEW_ODD_IDS)
+    async def test_what_is_made_of_something_unknown_is_refused(
+        self, made: Made, new_instance: NewInstance, field: str, id: str
+    ) -> None:
+        with pytest.raises((NotFound, Invalid)):
+            await made.create(Instances, replace(new_instance, **{field: id}))
+
+    @needs("create", HardwareProfiles.page)
+    @pytest.mark.parametrize("size", list(ABSURD))
+    async def test_a_size_that_no_profile_has_is_invalid(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance, size: str
+    ) -> None:
+        for profile in await self.profiles(cloud, new_instance):
+            asked = replace(
+                new_instance,
+                hardware_profile_id=profile.id,
+                sizes=msgspec.convert({size: ABSURD[size]}, Sizes),
+            )
+            with pytest.raises(Invalid):
+                await made.create(Instances, asked)
+
+    @needs("create", HardwareProfiles.page)
+    @pytest.mark.parametrize("size", ["cpus", "memory_mib", "storage_gib"])
+    async def test_a_size_that_the_profile_offers_is_had(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance, size: str
+    ) -> None:
+        for profile in await self.profiles(cloud, new_instance):
+            value = _another(profile, size)
+            if value is None:
+                continue
+            asked = replace(
+                new_instance,
+                hardware_profile_id=profile.id,
+                sizes=msgspec.convert({size: value}, Sizes),
+            )
+            new = await made.create(Instances, asked)
+            assert getattr(new.sizes, size) == value
+            return
+        pytest.skip(f"{cloud.driver.name} has no profile with a choice of {size}")
+
+    @needs("create_many", "page")
+    async def test_many_of_one_wish_are_as_many_things(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        await made.watch(Instances)
+        before = set(await self.listed(cloud, ()))
+        new = await cloud.call(Instances.create_many, new_instance, 2)
+        for instance in new:
+            made.track(Instances, instance.id)
+            assert not faults_in(instance, Instance)
+        assert set(await self.listed(cloud, ())) - before == {i.id for i in new}
+        assert len(new) == 2
+
+    @needs("create_many", "page")
+    async def test_the_same_token_for_many_makes_them_once(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        await made.watch(Instances)
+        asked = replace(new_instance, token=str(uuid.uuid4()))
+        first = await cloud.call(Instances.create_many, asked, 2)
+        second = await cloud.call(Instances.create_many, asked, 2)
+        for instance in (*first, *second):
+            made.track(Instances, instance.id)
+        assert {i.id for i in first} == {i.id for i in second}
+
+    @needs("create_many", "page")
+    async def test_of_many_that_cannot_be_made_none_is(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        before = await self.listed(cloud, ())
+        with pytest.raises((NotFound, Invalid)):
+            await cloud.call(
+                Instances.create_many, replace(new_instance, image_id="no-such-image"), 2
+            )
+        assert await self.listed(cloud, ()) == before
+
+    @needs("create_many")
+    @pytest.mark.parametrize("count", [0, -1, 101])
+    async def test_a_number_of_instances_outside_of_1_to_100_is_invalid(
+        self, cloud: Cloud, new_instance: NewInstance, count: int
+    ) -> None:
+        with pytest.raises(Invalid):
+            await cloud.call(Instances.create_many, new_instance, count)
+
+    @needs("page", Realms.page)
+    @needs_feature(Instances, "realm_filter")
+    async def test_a_realm_shows_its_own_instances(
+        self, cloud: Cloud, several: tuple[str, ...]
+    ) -> None:
+        whole = await self.things(cloud, ())
+        async for realm in cloud.each(Realms.page):
+            where = InstanceFilter(realm_id=realm.id)
+            found = [i.id async for i in cloud.each(Instances.page, limit=1, where=where)]
+            assert found == [i.id for i in whole if i.realm_id == realm.id]
+
+    @needs("page")
+    async def test_a_filter_that_is_not_honoured_is_refused(self, cloud: Cloud) -> None:
+        if "realm_filter" in cloud.features(Instances):
+            pytest.skip(f"{cloud.driver.name} honours instances.realm_filter")
+        with pytest.raises(Unsupported):
+            await cloud.call(Instances.page, None, 10, InstanceFilter(realm_id="any"))
+
+    @needs("console", "create", "get")
+    async def test_a_console_gives_at_most_64_kib(self, cloud: Cloud, instance: Instance) -> None:
+        told = await cloud.call(Instances.console, instance.id)
+        assert isinstance(told, bytes)
+        assert len(told) <= CONSOLE_BYTES
+
+    @needs("create", Images.page)
+    async def test_the_password_of_an_instance_is_not_in_its_repr(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        secret = "s3cret-of-a-test"
+        assert secret not in repr(replace(new_instance, password=secret))
+
+    async def profiles(self, cloud: Cloud, wish: NewInstance) -> list[HardwareProfile]:
+        """Return the profiles on which the image of a wish may run, the asked one alone if any."""
+        found = [p async for p in cloud.each(HardwareProfiles.page)]
+        if wish.hardware_profile_id is not None:
+            mine = [p for p in found if p.id == wish.hardware_profile_id]
+            return mine + [p for p in found if p not in mine]
+        return found
+
+
+def _another(profile: HardwareProfile, size: str) -> int | float | None:
+    """Return a value that a profile offers and that is not its default."""
+    rule = profile.properties().get(size)
+    if isinstance(rule, Range):
+        return rule.first if rule.first != rule.default else rule.last
+    if isinstance(rule, OneOf):
+        others = [v for v in rule.values if v != rule.default and not isinstance(v, str)]
+        return others[0] if others else None
+    return None

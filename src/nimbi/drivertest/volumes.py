@@ -1,0 +1,206 @@
+"""What holds for volumes on every cloud."""
+
+from typing import Any, ClassVar
+
+import pytest
+from msgspec.structs import replace
+
+from nimbi.driver.compute import Instances
+from nimbi.driver.operation import Collection
+from nimbi.driver.storage import Snapshots, Volumes
+from nimbi.drivertest.creating import ConformsToNaming, Wish
+from nimbi.drivertest.needs import needs, needs_feature
+from nimbi.drivertest.oddities import FEW_ODD_IDS
+from nimbi.drivertest.reading import ConformsToActions
+from nimbi.drivertest.tracking import Made
+from nimbi.gateway.cloud import Cloud
+from nimbi.model.errors import Conflict, Invalid, NotFound
+from nimbi.model.instances import Instance
+from nimbi.model.resource import Resource
+from nimbi.model.snapshots import NewSnapshot, Snapshot, SnapshotState
+from nimbi.model.volumes import NewVolume, Volume, VolumeState, VolumeTarget
+
+
+class ConformsToVolumes(ConformsToActions, ConformsToNaming):
+    interface: ClassVar[type[Collection]] = Volumes
+    kind: ClassVar[type[Resource]] = Volume
+    actions: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "attach": (VolumeTarget(instance_id="no-such-thing"),),
+        "detach": (),
+    }
+
+    @pytest.fixture
+    async def wish(self, new_volume: NewVolume) -> Wish:
+        return lambda: new_volume
+
+    @needs("create", "get")
+    async def test_a_volume_has_the_size_that_was_asked(
+        self, volume: Volume, new_volume: NewVolume
+    ) -> None:
+        assert volume.size_gib == new_volume.size_gib
+
+    @needs("create")
+    async def test_a_volume_without_a_size_gets_one(
+        self, made: Made, new_volume: NewVolume
+    ) -> None:
+        volume = await made.create(Volumes, replace(new_volume, size_gib=None))
+        assert volume.size_gib > 0
+
+    @needs("create")
+    @pytest.mark.parametrize("size_gib", [0, -1, 10**12, float("nan"), float("inf")])
+    async def test_a_size_that_no_disk_has_is_invalid(
+        self, made: Made, new_volume: NewVolume, size_gib: float
+    ) -> None:
+        with pytest.raises(Invalid):
+            await made.create(Volumes, replace(new_volume, size_gib=size_gib))
+
+    @needs("create")
+    @pytest.mark.parametrize("id", FEW_ODD_IDS)
+    async def test_an_unknown_realm_is_refused(
+        self, made: Made, new_volume: NewVolume, id: str
+    ) -> None:
+        with pytest.raises((NotFound, Invalid)):
+            await made.create(Volumes, replace(new_volume, realm_id=id))
+
+    @needs("create", Snapshots.get)
+    @pytest.mark.parametrize("id", FEW_ODD_IDS)
+    async def test_an_unknown_snapshot_is_not_found(
+        self, made: Made, new_volume: NewVolume, id: str
+    ) -> None:
+        with pytest.raises(NotFound):
+            await made.create(Volumes, replace(new_volume, snapshot_id=id))
+
+    @needs("create", Snapshots.create, Snapshots.get)
+    async def test_a_volume_of_a_snapshot_is_no_smaller_than_it(
+        self, cloud: Cloud, made: Made, volume: Volume, new_volume: NewVolume
+    ) -> None:
+        snapshot: Snapshot = await made.create(Snapshots, NewSnapshot(volume_id=volume.id))
+        await cloud.wait(
+            Snapshots.get,
+            snapshot.id,
+            until={SnapshotState.COMPLETED},
+            failing={SnapshotState.ERROR},
+            timeout_s=self.patience_s,
+        )
+        wish = replace(new_volume, size_gib=None, snapshot_id=snapshot.id)
+        copy = await made.create(Volumes, wish)
+        assert copy.id != volume.id
+        assert copy.size_gib >= volume.size_gib
+
+    @needs("create", "get")
+    @needs_feature(Volumes, "volume_description")
+    async def test_a_description_is_kept(
+        self, cloud: Cloud, made: Made, new_volume: NewVolume
+    ) -> None:
+        volume = await made.create(Volumes, replace(new_volume, description="a disk, ünïcödé"))
+        assert (await cloud.call(Volumes.get, volume.id)).description == "a disk, ünïcödé"
+
+    @needs("attach", "get", Instances.get)
+    async def test_attaching_is_seen_at_both_ends(
+        self, cloud: Cloud, volume: Volume, instance: Instance
+    ) -> None:
+        attached = await self.attach(cloud, volume, instance)
+        assert attached.instance_id == instance.id
+        seen = {v.volume_id: v.device for v in (await self.look(cloud, instance)).volumes}
+        assert seen[volume.id] == attached.device
+
+    @needs("attach", "get")
+    async def test_a_device_is_kept_or_refused(
+        self, cloud: Cloud, volume: Volume, instance: Instance
+    ) -> None:
+        target = VolumeTarget(instance_id=instance.id, device="/dev/sdx")
+        try:
+            attached = await cloud.call(Volumes.attach, volume.id, target)
+        except Invalid:
+            return
+        assert attached.device == "/dev/sdx"
+
+    @needs("attach", "detach", "get", Instances.get)
+    async def test_detaching_is_seen_at_both_ends(
+        self, cloud: Cloud, volume: Volume, instance: Instance
+    ) -> None:
+        await self.attach(cloud, volume, instance)
+        detached = await self.detach(cloud, volume)
+        assert (detached.instance_id, detached.device) == (None, None)
+        told = (await self.look(cloud, instance)).volumes
+        assert volume.id not in {attachment.volume_id for attachment in told}
+
+    @needs("attach", "detach", "get")
+    async def test_a_detached_volume_can_be_attached_again(
+        self, cloud: Cloud, volume: Volume, instance: Instance
+    ) -> None:
+        await self.attach(cloud, volume, instance)
+        await self.detach(cloud, volume)
+        assert (await self.attach(cloud, volume, instance)).instance_id == instance.id
+
+    @needs("attach", "get")
+    async def test_attaching_an_attached_volume_is_a_conflict(
+        self, cloud: Cloud, volume: Volume, instance: Instance
+    ) -> None:
+        await self.attach(cloud, volume, instance)
+        with pytest.raises(Conflict):
+            await cloud.call(Volumes.attach, volume.id, VolumeTarget(instance_id=instance.id))
+
+    @needs("attach", "get")
+    async def test_attaching_to_another_instance_is_a_conflict(
+        self, cloud: Cloud, volume: Volume, instance: Instance, other_instance: Instance
+    ) -> None:
+        await self.attach(cloud, volume, instance)
+        with pytest.raises(Conflict):
+            await cloud.call(Volumes.attach, volume.id, VolumeTarget(instance_id=other_instance.id))
+        assert (await cloud.call(Volumes.get, volume.id)).instance_id == instance.id
+
+    @needs("attach")
+    @pytest.mark.parametrize("id", FEW_ODD_IDS)
+    async def test_attaching_to_an_unknown_instance_is_not_found(
+        self, cloud: Cloud, volume: Volume, id: str
+    ) -> None:
+        with pytest.raises(NotFound):
+            await cloud.call(Volumes.attach, volume.id, VolumeTarget(instance_id=id))
+
+    @needs("detach")
+    async def test_detaching_a_free_volume_is_a_conflict(
+        self, cloud: Cloud, volume: Volume
+    ) -> None:
+        with pytest.raises(Conflict):
+            await cloud.call(Volumes.detach, volume.id)
+
+    @needs("attach", "destroy", "get")
+    async def test_destroying_an_attached_volume_is_a_conflict(
+        self, cloud: Cloud, volume: Volume, instance: Instance
+    ) -> None:
+        await self.attach(cloud, volume, instance)
+        with pytest.raises(Conflict):
+            await cloud.call(Volumes.destroy, volume.id)
+        assert (await cloud.call(Volumes.get, volume.id)).instance_id == instance.id
+
+    @needs("attach", "get", Instances.destroy)
+    async def test_a_volume_outlives_its_instance(
+        self, cloud: Cloud, made: Made, volume: Volume, doomed_instance: Instance
+    ) -> None:
+        await self.attach(cloud, volume, doomed_instance)
+        await made.destroy(Instances, doomed_instance.id)
+        left = await self.settled(cloud, volume, VolumeState.AVAILABLE)
+        assert (left.instance_id, left.device) == (None, None)
+
+    async def attach(self, cloud: Cloud, volume: Volume, instance: Instance) -> Volume:
+        """Return the volume when the cloud says that it is in use."""
+        await cloud.call(Volumes.attach, volume.id, VolumeTarget(instance_id=instance.id))
+        return await self.settled(cloud, volume, VolumeState.IN_USE)
+
+    async def detach(self, cloud: Cloud, volume: Volume) -> Volume:
+        """Return the volume when the cloud says that it is free."""
+        await cloud.call(Volumes.detach, volume.id)
+        return await self.settled(cloud, volume, VolumeState.AVAILABLE)
+
+    async def settled(self, cloud: Cloud, volume: Volume, state: VolumeState) -> Volume:
+        return await cloud.wait(
+            Volumes.get,
+            volume.id,
+            until={state},
+            failing={VolumeState.ERROR},
+            timeout_s=self.patience_s,
+        )
+
+    async def look(self, cloud: Cloud, instance: Instance) -> Instance:
+        return await cloud.call(Instances.get, instance.id)

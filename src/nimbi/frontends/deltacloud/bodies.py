@@ -1,0 +1,143 @@
+"""Request bodies: read within limits, forms parsed, files spooled to disk."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.types import Receive
+
+from nimbi.frontends.deltacloud.parameters import Parameters
+from nimbi.frontends.deltacloud.reply import Gone, Problem
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+MAX_FIELDS = 1000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most bytes of a form's fields, and of one upload by form (which is spooled to disk)."""
+
+    fields_bytes: int = 1 << 20
+    files_bytes: int = 5 << 30
+
+
+def bad_request(message: str) -> Problem:
+    return Problem(400, "ValidationFailure", message)
+
+
+def too_large(limit: int) -> Problem:
+    return Problem(413, "PayloadTooLarge", f"the body is larger than {limit} bytes")
+
+
+def media_type(headers: Mapping[bytes, bytes]) -> str:
+    """Return the body's media type in lower case, without parameters; empty when none is told."""
+    value = headers.get(b"content-type", b"")
+    return value.partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def told_size(headers: Mapping[bytes, bytes]) -> int | None:
+    """Return the Content-Length, None without one. Raises Problem when it is no number."""
+    value = headers.get(b"content-length")
+    if value is None:
+        return None
+    if not (value.isdigit() and len(value) <= 18):
+        raise bad_request("Content-Length is not a number")
+    return int(value)
+
+
+def has_body(headers: Mapping[bytes, bytes]) -> bool:
+    return bool(told_size(headers)) or b"transfer-encoding" in headers
+
+
+async def chunks(receive: Receive, size: int | None, limit: int | None) -> AsyncIterator[bytes]:
+    """Yield the body as it comes.
+
+    Raises Problem when it is over the limit or not of the told size, Gone when the client goes.
+    """
+    if limit is not None and size is not None and size > limit:
+        raise too_large(limit)
+    seen = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        body = message.get("body", b"")
+        more = message.get("more_body", False)
+        seen += len(body)
+        if limit is not None and seen > limit:
+            raise too_large(limit)
+        if size is not None and (seen > size or (not more and seen < size)):
+            raise bad_request(f"the body is not the {size} bytes that Content-Length tells")
+        if body:
+            yield body
+
+
+async def whole(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """Return the whole body. Raises as `chunks`."""
+    return b"".join([chunk async for chunk in chunks(receive, told_size(headers), limit)])
+
+
+def pairs(encoded: bytes) -> dict[str, str]:
+    """Return the parameters of a query string or form; the last of equal names counts.
+
+    Raises Problem for what is not UTF-8 or has too many fields.
+    """
+    try:
+        text = encoded.decode("utf-8")
+        return dict(
+            parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        )
+    except UnicodeDecodeError as error:
+        raise bad_request("the parameters are not UTF-8") from error
+    except ValueError as error:
+        raise bad_request(f"there are more than {MAX_FIELDS} parameters") from error
+
+
+async def multipart(
+    receive: Receive, headers: Mapping[bytes, bytes], limits: Limits, takes_files: bool
+) -> Parameters:
+    """Return the fields and files of a multipart form; close the files when they are read.
+
+    Raises Problem for a broken form, for files where none are taken, and over the limits.
+    """
+    content_type = headers.get(b"content-type", b"")
+    _, options = parse_options_header(content_type)
+    charset = options.get(b"charset", b"utf-8").lower()
+    if charset not in {b"utf-8", b"utf8", b"us-ascii"}:
+        raise unsupported("a form in another charset than UTF-8")
+    limit = limits.files_bytes if takes_files else limits.fields_bytes
+    body = chunks(receive, told_size(headers), limit)
+    parser = MultiPartParser(
+        Headers(raw=[(b"content-type", content_type)]),
+        body,  # type: ignore[arg-type]  # any asynchronous iterator will do
+        max_files=16 if takes_files else 0,
+        max_fields=MAX_FIELDS,
+        max_part_size=limits.fields_bytes,
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise bad_request(f"the form is broken: {error.message}") from error
+    return _sorted(form)
+
+
+def unsupported(what: str) -> Problem:
+    message = f"{what} is not understood; send {URLENCODED}, {MULTIPART} or a query string"
+    return Problem(415, "UnsupportedMediaType", message)
+
+
+def _sorted(form: FormData) -> Parameters:
+    texts: dict[str, str] = {}
+    files: dict[str, UploadFile] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            files[name] = value
+        else:
+            texts[name] = value
+    return Parameters(texts, files)

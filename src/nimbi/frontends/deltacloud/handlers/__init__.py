@@ -1,0 +1,1 @@
+"""The functions that answer requests, by collection."""

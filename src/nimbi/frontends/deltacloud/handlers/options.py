@@ -1,0 +1,43 @@
+"""OPTIONS: which verbs a collection knows, which parameters an operation takes."""
+
+from collections.abc import Sequence
+
+from nimbi.frontends.deltacloud.exchange import Exchange
+from nimbi.frontends.deltacloud.handlers.entry import collections_of
+from nimbi.frontends.deltacloud.reply import Reply, header, not_found
+from nimbi.frontends.deltacloud.route import Route
+
+# As the original's classes were called; its own tests look for one of them.
+CLASS = "Deltacloud::Rabbit::{}Collection"
+
+VERBS = ("GET", "POST", "PUT", "DELETE")
+
+
+def entry(exchange: Exchange) -> Reply:
+    names = [_class_name(name) for name, _ in collections_of(exchange)]
+    return _allow(",".join(names))
+
+
+def collection(routes: Sequence[Route]) -> Reply:
+    """Answer with the verbs of all operations of a collection. Raises Refusal without any."""
+    if not routes:
+        raise not_found()
+    used = {route.verb for route in routes if route.documented}
+    return _allow(",".join(("OPTIONS", *(verb for verb in VERBS if verb in used))))
+
+
+def operation(routes: Sequence[Route], name: str) -> Reply:
+    """Answer with the parameters of one operation. Raises Refusal when there is none such."""
+    for route in routes:
+        if route.documented and route.operation == name:
+            parameters = (*route.features, *route.parameters)
+            return _allow(",".join(parameter.signature() for parameter in parameters))
+    raise not_found()
+
+
+def _class_name(collection: str) -> str:
+    return CLASS.format("".join(word.capitalize() for word in collection.split("_")))
+
+
+def _allow(value: str) -> Reply:
+    return Reply(200, headers=(header("allow", value),))

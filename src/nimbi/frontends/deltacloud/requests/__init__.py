@@ -1,0 +1,1 @@
+"""Parameters of requests turned into the wishes of the model, by group."""

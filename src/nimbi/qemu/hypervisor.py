@@ -1,0 +1,280 @@
+"""The machine's guests, images and keys, as one asyncio API."""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from nimbi.qemu import console, demo_image, ssh
+from nimbi.qemu.engine import engine
+from nimbi.qemu.errors import Conflict, Invalid, NotFound, TimedOut
+from nimbi.qemu.execution import Outcome
+from nimbi.qemu.files import private_directory
+from nimbi.qemu.guests import GuestStore
+from nimbi.qemu.images import Image, ImageStore
+from nimbi.qemu.kernel import Progress
+from nimbi.qemu.keys import KeyStore
+from nimbi.qemu.process import kill
+from nimbi.qemu.programs import require
+from nimbi.qemu.record import Guest, Record, State, Wanted, lives, now, view
+from nimbi.qemu.seed import Seed
+from nimbi.qemu.spec import MAX_TOKEN, SSH, GuestSpec, check, host_name
+from nimbi.qemu.worker import Worker, duty
+
+STOP_S = 30.0
+HOUSEKEEPING_EVERY_S = 5.0
+LOOK_EVERY_S = 0.05
+NEEDED = ("qemu-system-x86_64", "qemu-img")
+
+log = logging.getLogger("nimbi.qemu")
+
+
+@asynccontextmanager
+async def open_hypervisor(root: Path) -> AsyncGenerator["Hypervisor"]:
+    """Open the guests below `root`, and mend what a killed process has left half done.
+
+    Several processes may have the same root open. Closing leaves all guests as they are.
+    """
+    hypervisor = Hypervisor(root)
+    await hypervisor.open()
+    try:
+        yield hypervisor
+    finally:
+        await hypervisor.close()
+
+
+class Hypervisor:
+    """Guests of one root directory, which holds all that is known about them.
+
+    The calls that change a guest return once the wish is on disk; `wait` tells when it is true.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Use `root`, made with mode 0700 when it does not exist."""
+        self.root = private_directory(root.absolute())
+        self.keys = KeyStore(self.root / "keys")
+        self._images = ImageStore(self.root / "images")
+        self._guests = GuestStore(self.root)
+        self._worker = Worker(self.root, self._guests, self._images)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Clean up after killed processes and go on where they stopped."""
+        await asyncio.to_thread(self._images.clean)
+        await self._guests.clean()
+        self._spawn(self._keep_house())
+
+    async def close(self) -> None:
+        """Let go of all guests, which run on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def images(self) -> list[Image]:
+        """Return all images, the oldest first."""
+        return await asyncio.to_thread(self._images.all)
+
+    async def build_demo_image(self, progress: Progress = lambda step, share: None) -> Image:
+        """Return the demo image, built first when it is not there; see `demo_image.build`."""
+        return await demo_image.build(self._images, self.root, progress)
+
+    async def guests(self) -> list[Guest]:
+        """Return all guests as they are now, the oldest first."""
+        return await asyncio.to_thread(self._views)
+
+    def _views(self) -> list[Guest]:
+        return [view(self._guests.directory(r.id), r) for r in self._guests.all()]
+
+    async def guest(self, id: str) -> Guest:
+        """Return one guest as it is now. Raises NotFound."""
+        return await asyncio.to_thread(self._view, id)
+
+    def _view(self, id: str) -> Guest:
+        return view(self._guests.directory(id), self._record(id))
+
+    def _record(self, id: str) -> Record:
+        record = self._guests.find(id)
+        if record is None:
+            raise NotFound(f"there is no guest {id!r}")
+        return record
+
+    async def create(self, spec: GuestSpec) -> Guest:
+        """Return a new guest, pending; it boots meanwhile.
+
+        With a token the call may be repeated: the guest of that token is returned, whatever has
+        become of it. Raises Invalid, Capacity, Missing, NotFound for the image, and Conflict when
+        the token was used for another spec.
+        """
+        check(spec)
+        id = guest_id(spec.token)
+        async with self._guests.creating(id):
+            record = self._guests.find(id)
+            if record is None:
+                record = await self._create(id, spec)
+            elif record.spec_digest != spec.digest():
+                raise Conflict("the token was used before, for another guest")
+        return self._put_to_work(record)
+
+    async def _create(self, id: str, spec: GuestSpec) -> Record:
+        require(NEEDED)
+        image = await asyncio.to_thread(self._images.get, spec.image_id)
+        record = Record(
+            id=id,
+            name=spec.name,
+            image_id=image.id,
+            cpus=spec.cpus,
+            memory_mib=spec.memory_mib,
+            disk_gib=spec.disk_gib,
+            host_name=host_name(spec, id),
+            ports=dict.fromkeys(spec.ports, 0),
+            outgoing=spec.outgoing,
+            labels=dict(spec.labels),
+            spec_digest=spec.digest(),
+            machine=(await engine()).machine,
+            created_at=now(),
+        )
+        held = Seed(
+            instance_id=id,
+            host_name=record.host_name,
+            public_keys=spec.public_keys,
+            user_data=spec.user_data,
+            user_files=spec.user_files,
+            password=spec.password,
+        )
+        return await self._guests.add(record, held)
+
+    async def start(self, id: str) -> Guest:
+        """Start a stopped or failed guest. One that runs or is about to is left as it is.
+
+        Raises NotFound, Conflict while it is stopping, Capacity.
+        """
+
+        def step(record: Record) -> Record:
+            if record.wanted is Wanted.STOPPED and lives(record):
+                raise Conflict(f"guest {id} is stopping")
+            if lives(record) or (record.process is None and _wanted_to_run(record)):
+                return record
+            return replace(record, wanted=Wanted.RUNNING, process=None, error=None, ready=False)
+
+        return self._put_to_work(await self._guests.admit_again(id, step))
+
+    async def stop(self, id: str, within_s: float = STOP_S) -> Guest:
+        """Stop a guest: by its power button, and after `within_s` by ending it.
+
+        What the guest has flushed to its disk is never lost. A stopped guest is left as it is.
+        Raises NotFound.
+        """
+        stop_by = now() + timedelta(seconds=within_s)
+
+        def step(record: Record) -> Record:
+            if record.wanted is Wanted.STOPPED:
+                return record
+            return replace(
+                record, wanted=Wanted.STOPPED, stop_by=stop_by, rebooting=False, error=None
+            )
+
+        return self._put_to_work(await self._guests.change(id, step))
+
+    async def reboot(self, id: str) -> Guest:
+        """Halt a guest by its power button, or reset it when it does not, and boot it again.
+
+        Its QEMU and its ports stay. Raises NotFound, and Conflict when it does not run.
+        """
+
+        def step(record: Record) -> Record:
+            if record.wanted is not Wanted.RUNNING or not lives(record):
+                raise Conflict(f"guest {id} does not run")
+            return replace(record, rebooting=True, ready=False)
+
+        return self._put_to_work(await self._guests.change(id, step))
+
+    async def destroy(self, id: str) -> None:
+        """End a guest and remove all that is left of it, also while it boots. Raises NotFound."""
+        record = await self._guests.change(id, lambda r: replace(r, wanted=Wanted.GONE))
+        if record.process:
+            await asyncio.to_thread(kill, record.process)
+        await self._worker.settle_gone(id)
+
+    async def console(self, id: str, limit: int = console.LIMIT) -> bytes:
+        """Return the last `limit` bytes of what the guest has printed, over all its boots."""
+        await asyncio.to_thread(self._record, id)
+        return await asyncio.to_thread(console.tail, self._guests.directory(id), limit)
+
+    async def run(
+        self,
+        id: str,
+        command: str,
+        private_key: str,
+        *,
+        user: str = "root",
+        within_s: float = 60,
+    ) -> Outcome:
+        """Run a shell command in a guest over ssh, with its host key checked.
+
+        Raises NotFound, Conflict when the guest does not run or publishes no ssh, TimedOut,
+        and Failed when the login fails.
+        """
+        guest = await self.guest(id)
+        if guest.state is not State.RUNNING or SSH not in guest.ports:
+            raise Conflict(f"guest {id} is {guest.state}, or does not publish port {SSH}")
+        said = await asyncio.to_thread(console.whole, self._guests.directory(id))
+        place = ssh.Place(
+            address=guest.address, port=guest.ports[SSH], user=user, host_keys=ssh.host_keys(said)
+        )
+        return await ssh.run(place, command, private_key, within_s=within_s)
+
+    async def wait(self, id: str, states: frozenset[State], within_s: float) -> Guest:
+        """Return the guest once it is in one of `states`. Raises TimedOut, NotFound."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while (guest := await self.guest(id)).state not in states:
+            if loop.time() >= end:
+                raise TimedOut(f"guest {id} is still {guest.state} after {within_s:g} s")
+            await asyncio.sleep(LOOK_EVERY_S)
+        return guest
+
+    def _put_to_work(self, record: Record) -> Guest:
+        self._spawn(self._settle(record.id))
+        return view(self._guests.directory(record.id), record)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self, id: str) -> None:
+        try:
+            await self._worker.settle(id)
+        except Exception:
+            log.exception("work on guest %s failed", id)
+
+    async def _keep_house(self) -> None:
+        """Take up what nobody works on any more, at once and then again and again."""
+        at_work: dict[str, asyncio.Task[None]] = {}
+        while True:
+            records = await asyncio.to_thread(self._guests.all)
+            for record in records:
+                if duty(record) and (record.id not in at_work or at_work[record.id].done()):
+                    at_work[record.id] = asyncio.create_task(self._settle(record.id))
+            await asyncio.to_thread(console.trim_all, self._guests, records)
+            await asyncio.sleep(HOUSEKEEPING_EVERY_S)
+
+
+def guest_id(token: str | None) -> str:
+    """Return the id that belongs to a token, or a new one. Raises Invalid for a bad token."""
+    if token is None:
+        return f"i-{secrets.token_hex(8)}"
+    if not 0 < len(token) <= MAX_TOKEN:
+        raise Invalid(f"token has {len(token)} characters, not 1 to {MAX_TOKEN}")
+    digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"i-{digest[:16]}"
+
+
+def _wanted_to_run(record: Record) -> bool:
+    return record.wanted is Wanted.RUNNING and record.error is None

@@ -1,0 +1,196 @@
+"""What is known about a guest: its record on disk, and the state that follows from it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from nimbi.qemu.files import write_json
+from nimbi.qemu.process import Process, alive
+
+RECORD = "record.json"
+CONSOLE = "console.log"
+QMP = "qmp.sock"
+LOG = "qemu.log"
+DISK = "disk.qcow2"
+SEED = "seed.iso"
+READY = b"nimbi: ready"
+BOOT_S = 180.0
+"""A boot that takes longer has failed: 45 times that of an idle machine."""
+
+TIMES = ("created_at", "started_at", "stop_by")
+ADDRESS = "127.0.0.1"
+
+
+class State(StrEnum):
+    """What a guest is doing."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    ERROR = "error"
+
+
+class Wanted(StrEnum):
+    """What a guest shall come to."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One guest as kept on disk. Changed only under the guest's lock.
+
+    `launching` is set before QEMU is started and cleared once `process` is known: when it is
+    found set with nobody at work, a QEMU may run that nobody knows. `console_offset` is where
+    the present boot begins in the console log. From `stop_by` on a guest that
+    does not stop by itself is ended. `ports` is {port of the guest: port of the host}.
+    """
+
+    id: str
+    name: str
+    image_id: str
+    cpus: int
+    memory_mib: int
+    disk_gib: int
+    host_name: str
+    ports: Mapping[int, int]
+    outgoing: bool
+    labels: Mapping[str, str]
+    spec_digest: str
+    machine: str
+    created_at: datetime
+    wanted: Wanted = Wanted.RUNNING
+    launching: bool = False
+    rebooting: bool = False
+    ready: bool = False
+    process: Process | None = None
+    accelerator: str = ""
+    started_at: datetime | None = None
+    console_offset: int = 0
+    stop_by: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """One guest as it is now. `reason` explains a state that nobody asked for."""
+
+    id: str
+    name: str
+    state: State
+    reason: str | None
+    image_id: str
+    cpus: int
+    memory_mib: int
+    disk_gib: int
+    host_name: str
+    address: str
+    ports: Mapping[int, int]
+    outgoing: bool
+    labels: Mapping[str, str]
+    accelerator: str
+    pid: int | None
+    created_at: datetime
+    started_at: datetime | None
+    spec_digest: str = field(repr=False)
+
+
+def now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
+
+
+def save(directory: Path, record: Record) -> None:
+    """Replace the record of a guest."""
+    fields = asdict(record)
+    for name in TIMES:
+        fields[name] = fields[name] and fields[name].isoformat()
+    write_json(directory / RECORD, fields)
+
+
+def load(directory: Path) -> Record | None:
+    """Return the record of a guest; None when there is no such guest."""
+    try:
+        fields = json.loads((directory / RECORD).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    for name in TIMES:
+        fields[name] = fields[name] and datetime.fromisoformat(fields[name])
+    fields["wanted"] = Wanted(fields["wanted"])
+    fields["process"] = fields["process"] and Process(**fields["process"])
+    fields["ports"] = {int(guest): host for guest, host in fields["ports"].items()}
+    return Record(**fields)
+
+
+def lives(record: Record) -> bool:
+    """Say whether the guest's QEMU runs."""
+    return record.process is not None and alive(record.process)
+
+
+def is_ready(directory: Path, record: Record) -> bool:
+    """Say whether the guest has said, since it was started, that it serves."""
+    if record.ready:
+        return True
+    try:
+        with (directory / CONSOLE).open("rb") as console:
+            console.seek(record.console_offset)
+            return READY in console.read()
+    except FileNotFoundError:
+        return False
+
+
+def view(directory: Path, record: Record) -> Guest:
+    """Return the guest as it is now."""
+    living = lives(record)
+    state, reason = _state(directory, record, living)
+    return Guest(
+        id=record.id,
+        name=record.name,
+        state=state,
+        reason=reason,
+        image_id=record.image_id,
+        cpus=record.cpus,
+        memory_mib=record.memory_mib,
+        disk_gib=record.disk_gib,
+        host_name=record.host_name,
+        address=ADDRESS,
+        ports=dict(record.ports),
+        outgoing=record.outgoing,
+        labels=dict(record.labels),
+        accelerator=record.accelerator,
+        pid=record.process.pid if living and record.process else None,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        spec_digest=record.spec_digest,
+    )
+
+
+def _state(directory: Path, record: Record, living: bool) -> tuple[State, str | None]:
+    if record.wanted is Wanted.GONE:
+        return State.STOPPING, None
+    if record.wanted is Wanted.STOPPED:
+        busy = living or record.launching
+        return (State.STOPPING if busy else State.STOPPED), None
+    if record.error is not None:
+        return State.ERROR, record.error
+    if record.process is None or record.launching:
+        return State.PENDING, None
+    if not living:
+        return State.STOPPED, "the guest powered itself off, or its QEMU was ended"
+    return _state_of_living(directory, record)
+
+
+def _state_of_living(directory: Path, record: Record) -> tuple[State, str | None]:
+    if record.rebooting:
+        return State.PENDING, None
+    if is_ready(directory, record):
+        return State.RUNNING, None
+    if record.started_at and (now() - record.started_at).total_seconds() > BOOT_S:
+        return State.ERROR, f"the guest did not get ready within {BOOT_S:g} s"
+    return State.PENDING, None

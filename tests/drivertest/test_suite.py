@@ -1,0 +1,108 @@
+"""The suite fails when a driver is wrong, in the test whose name says what is wrong."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+# The broken driver, and a test that must fail on it.
+CAUGHT = [
+    ("Nameless", "test_a_name_is_kept_or_refused_but_never_ignored"),
+    ("Slipping", "test_paging_by_few_gives_the_same_as_paging_by_many"),
+    ("Slipping", "test_a_list_loses_and_doubles_nothing_while_things_come_and_go"),
+    ("Doubling", "test_nothing_is_listed_twice"),
+    ("Doubling", "test_paging_by_few_gives_the_same_as_paging_by_many"),
+    ("Credulous", "test_a_marker_that_was_never_given_is_invalid"),
+    ("Lingering", "test_what_was_destroyed_is_gone"),
+    ("Forgetful", "test_the_same_token_twice_makes_one_thing"),
+    ("Forgetful", "test_the_same_token_from_many_at_once_makes_one_thing"),
+    ("Racing", "test_the_same_token_from_many_at_once_makes_one_thing"),
+    ("Untyped", "test_every_field_has_the_type_of_the_model"),
+    ("Brittle", "test_an_unknown_id_is_not_found"),
+    ("OneSided", "test_detaching_is_seen_at_both_ends"),
+    ("Grabbing", "test_attaching_to_another_instance_is_a_conflict"),
+    ("Torn", "test_an_interrupted_write_leaves_what_was_there"),
+    ("Torn", "test_content_not_of_the_told_size_is_invalid_and_leaves_no_trace"),
+    ("OffByOne", "test_a_range_gives_just_its_bytes"),
+    ("Greedy", "test_a_large_blob_is_read_in_little_memory"),
+    ("Talkative", "test_the_private_part_is_told_only_once"),
+    ("Lying", "test_destroy_ends_an_instance_from_each_state_that_allows_it"),
+    ("Inventive", "test_a_collection_has_no_operations_of_its_own"),
+    ("Inventive", "test_every_feature_is_one_of_the_model"),
+    ("Inventive", "test_an_operation_takes_what_its_interface_says"),
+    ("Gossiping", "test_a_refusal_does_not_tell_the_secret"),
+    ("Open", "test_a_wrong_login_is_unauthorized"),
+    ("Open", "test_a_missing_login_is_unauthorized"),
+]
+# A fault is seen by the tests of what is wrong, not by all tests.
+UNCONCERNED = [
+    ("Nameless", "test_paging_by_few_gives_the_same_as_paging_by_many"),
+    ("Slipping", "test_a_size_that_no_disk_has_is_invalid"),
+    ("Racing", "test_the_same_token_twice_makes_one_thing"),
+    ("Lying", "test_an_unknown_id_is_not_found"),
+    ("Sound", "test_what_was_destroyed_is_gone"),
+]
+SKIPPED = ("Indestructible", "test_what_was_destroyed_is_gone")
+
+Outcomes = dict[tuple[str, str], list[tuple[str, str]]]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """What became of each test on each broken driver: `[("failure", "message")]`."""
+    report = tmp_path_factory.mktemp("broken") / "report.xml"
+    wanted = [*CAUGHT, *UNCONCERNED, SKIPPED]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            f"--junitxml={report}",
+            *(f"{HERE / 'broken.py'}::Test{driver}::{test}" for driver, test in wanted),
+        ],
+        cwd=HERE.parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert report.exists(), done.stdout + done.stderr
+    return _read(report)
+
+
+def _read(report: Path) -> Outcomes:
+    found: Outcomes = {}
+    for case in ET.parse(report).iter("testcase"):
+        driver = case.attrib["classname"].rpartition(".Test")[2]
+        test = case.attrib["name"].partition("[")[0]
+        marks = [(mark.tag, mark.attrib.get("message", "")) for mark in case]
+        found.setdefault((driver, test), []).extend(marks or [("passed", "")])
+    return found
+
+
+@pytest.mark.parametrize(("driver", "test"), CAUGHT, ids="-".join)
+def test_a_broken_driver_fails(outcomes: Outcomes, driver: str, test: str) -> None:
+    assert "failure" in {tag for tag, _ in outcomes[driver, test]}
+
+
+@pytest.mark.parametrize(("driver", "test"), UNCONCERNED, ids="-".join)
+def test_what_is_not_broken_passes(outcomes: Outcomes, driver: str, test: str) -> None:
+    assert {tag for tag, _ in outcomes[driver, test]} == {"passed"}
+
+
+def test_a_deleted_operation_is_a_skip_with_its_reason(outcomes: Outcomes) -> None:
+    assert outcomes[SKIPPED] == [("skipped", "mock has no volumes.destroy")]
+
+
+def test_what_is_left_behind_is_an_error(outcomes: Outcomes) -> None:
+    told = [
+        m for tag, m in outcomes["Lingering", "test_what_was_destroyed_is_gone"] if tag == "error"
+    ]
+    assert any("left over: volumes" in message for message in told)
