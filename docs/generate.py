@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import click
 import msgspec
 
+from nimbi.cli.main import PARTS, main
 from nimbi.driver.capabilities import (
     INTERFACES,
     OPERATIONS,
@@ -13,14 +15,16 @@ from nimbi.driver.capabilities import (
     supported,
 )
 from nimbi.driver.operation import Collection
+from nimbi.frontends.deltacloud.routes.table import DOCUMENTED
 from nimbi.gateway.registry import Registry
 from nimbi.model import errors
+from nimbi.model.buckets import NewBucket
 from nimbi.model.features import Feature, features_of
 from nimbi.model.images import ImageFilter, NewImage
 from nimbi.model.instances import InstanceFilter, NewInstance
 from nimbi.model.keys import NewKey
 from nimbi.model.volumes import NewVolume
-from nimbi.model.buckets import NewBucket
+from nimbi.settings import SETTINGS
 
 REQUESTS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "images": (ImageFilter, NewImage),
@@ -57,7 +61,7 @@ def _cell(operations: frozenset[str], interface: type[Collection]) -> str:
     every = [o for o in OPERATIONS.values() if o.interface is interface]
     having = [o for o in every if o.id in operations]
     if not having:
-        return "–"
+        return "-"
     return "all" if len(having) == len(every) else f"{len(having)} of {len(every)}"
 
 
@@ -102,7 +106,8 @@ def feature_list() -> str:
             parts += [
                 f"### {collection}.{name}",
                 "",
-                f"{feature.text} Fields: {', '.join(fields)}. Drivers: {', '.join(having) or 'none'}.",
+                f"{feature.text} Fields: {', '.join(fields)}. "
+                f"Drivers: {', '.join(having) or 'none'}.",
                 "",
             ]
     return "\n".join(parts).rstrip()
@@ -136,3 +141,58 @@ def driver_list() -> str:
         count = len(collection_classes(driver))
         rows.append([f"`{name}`", driver.title, login, str(count), str(len(supported(driver)))])
     return table(["name", "title", "login", "collections", "operations"], rows)
+
+
+def setting_list() -> str:
+    """Return a heading a setting, with its variable, flags, default and meaning."""
+    parts: list[str] = []
+    for setting in SETTINGS.values():
+        ways = [f"variable `{setting.env}`"] if setting.env else []
+        ways += [f"flag `{flag}`" for flag in setting.flags]
+        default = "none" if setting.default is None else f"`{setting.default!r}`"
+        parts += [
+            f"### {setting.key}",
+            "",
+            setting.text,
+            "",
+            f"{', '.join(ways).capitalize()}. Default: {default}.",
+            "",
+        ]
+    return "\n".join(parts).rstrip()
+
+
+def command_list() -> str:
+    """Return the help of every command."""
+    parts = ["### nimbi", "", *_help(main, "nimbi")]
+    for name in PARTS:
+        command = main.get_command(click.Context(main), name)
+        if command is not None:
+            parts += [f"### nimbi {name}", "", *_help(command, f"nimbi {name}")]
+    return "\n".join(parts).rstrip()
+
+
+def _help(command: click.Command, name: str) -> list[str]:
+    context = click.Context(command, info_name=name, max_content_width=96, terminal_width=96)
+    return ["```text", command.get_help(context).rstrip(), "```", ""]
+
+
+def route_list() -> str:
+    """Return a heading a collection of the Deltacloud API, with a table of its operations."""
+    parts: list[str] = []
+    for collection, routes in DOCUMENTED.items():
+        rows = [
+            [
+                f"`{route.verb} {route.path}`",
+                route.text,
+                ", ".join(
+                    f"**{p.name}**" if p.required else p.name
+                    for p in (*route.parameters, *route.features)
+                )
+                or "-",
+                f"`{route.capability}`" if route.capability else "-",
+            ]
+            for route in routes
+        ]
+        head = ["request", "what it does", "parameters", "capability"]
+        parts += [f"### {collection}", "", table(head, rows), ""]
+    return "\n".join(parts).rstrip()

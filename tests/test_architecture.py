@@ -20,7 +20,7 @@ LONGER: dict[str, str] = {}
 # Which libraries a part may import, besides the standard library and what its layer allows. A
 # driver's SDK stands with its driver alone.
 LIBRARIES = {
-    "cli": {"click", "rich", "yaml"},
+    "cli": {"click", "msgspec", "rich", "yaml"},
     "connection": {"uvicorn"},
     "driver": {"msgspec"},
     "drivers/local": {"msgspec"},

@@ -25,11 +25,12 @@ LOGINS = {"local": ("demo", secrets.token_urlsafe(12)), "mock": ("mockuser", "mo
 # The page of a real machine is titled with the name that the program gave it.
 PAGES = {"local": "two-clouds", "mock": "none, the name leads nowhere"}
 
+# What the program does after it told this.
 STEPS = {
-    "": "looking at the cloud",
-    "profile": "building the image (the first time) and starting the machine",
+    "": "looking at the cloud, which may build its image first",
+    "profile": "starting a machine",
     "instance": "waiting for the machine to run",
-    "address": "fetching its page",
+    "running after": "fetching its page",
     "page": "removing it again",
 }
 

@@ -30,7 +30,7 @@ def wait(look):
     """Return what `look` returns, as soon as that is something."""
     until = time.monotonic() + WAIT_S
     while (found := look()) is None and time.monotonic() < until:
-        time.sleep(0.1)
+        time.sleep(0.5)
     return found
 
 
@@ -43,6 +43,11 @@ def page(address):
     except (OSError, http.client.HTTPException) as error:
         unknown = isinstance(getattr(error, "reason", None), socket.gaierror)
         return "none, the name leads nowhere" if unknown else None
+
+
+def running():
+    instance = call(me)
+    return instance if instance.findtext("state") == "RUNNING" else None
 
 
 def tell(what, value):
@@ -70,9 +75,8 @@ began = time.monotonic()
 me = call(links["instances"], "POST", **wish).get("href")
 tell("instance", me.rpartition("/")[2])
 try:
-    running = wait(lambda: call(me) if call(me).findtext("state") == "RUNNING" else None)
+    address = wait(running).find("public_addresses/address")
     tell("running after", f"{time.monotonic() - began:.1f} s")
-    address = running.find("public_addresses/address")
     tell("address", ":".join(filter(None, [address.text, address.get("port")])))
     tell("page", wait(lambda: page(address)))
 finally:

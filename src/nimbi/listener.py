@@ -4,16 +4,16 @@ import asyncio
 import errno
 import gc
 import ipaddress
+import multiprocessing
 import os
 import shutil
 import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -129,15 +129,25 @@ def make_state_dir(settings: Settings, owner: int) -> Path:
     return path
 
 
-def serve(settings: Settings, sock: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight. Exits with status 0."""
-    _leave_with_0()
-    if settings.workers == 1:
-        uvicorn.Server(_config(settings)).run(sockets=[sock])
-        return
+def server(settings: Settings, sock: socket.socket) -> Callable[[], None]:
+    """Return what serves until SIGTERM or SIGINT, and then finishes what is in flight.
+
+    These signals are heeded from now on: one that comes before it serves ends it at once, well.
+    """
+    config = _config(settings)
+    if settings.workers > 1:
+        return partial(_serve_beside, Multiprocess(config, sockets=[sock]), settings)
+    single = uvicorn.Server(config)
+    # uvicorn gives the signal that ended it back to whom had it before, which would be a crash.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, single.handle_exit)
+    return partial(single.run, sockets=[sock])
+
+
+def _serve_beside(parent: Multiprocess, settings: Settings) -> None:
     with _shared_numbers(settings.state_path()) as directory:
         os.environ[MULTIPROCESS_DIR] = str(directory)
-        Multiprocess(_config(settings), sockets=[sock]).run()
+        parent.run()
 
 
 @contextmanager
@@ -152,16 +162,6 @@ def _shared_numbers(state: Path) -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _leave_with_0() -> None:
-    # uvicorn raises the signal that ended it again, which would look like a crash.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
-
-
-def _leave(_number: int, _frame: Any) -> None:
-    raise SystemExit(0)
 
 
 def _config(settings: Settings) -> uvicorn.Config:
@@ -191,16 +191,17 @@ def worker(settings: Settings) -> App:
 
 
 def _settle_beside() -> None:
-    _end_with(os.getppid())
+    _end_with_parent()
     _settle()
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """End this worker when the process that watches over the workers is gone."""
-    if os.getppid() != parent:
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid != os.getppid():
         os.kill(os.getpid(), signal.SIGTERM)
     else:
-        asyncio.get_running_loop().call_later(PARENT_CHECK_S, _end_with, parent)
+        asyncio.get_running_loop().call_later(PARENT_CHECK_S, _end_with_parent)
 
 
 def _settle() -> None:

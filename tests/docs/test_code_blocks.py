@@ -31,7 +31,7 @@ def free_port() -> int:
 
 def script(page: Path, port: int) -> str:
     """Return one shell script that runs the page's blocks, with a free port in place of 3001."""
-    parts = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
+    parts = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT"]
     for kind, body in blocks(page):
         if kind == "python":
             parts.append(f"python - <<'PAGE_BLOCK'\n{body}PAGE_BLOCK")

@@ -66,7 +66,7 @@ class Slipping(MockVolumes):
     """The marker is of the item after the last one that was given."""
 
     async def page(self, marker: str | None, limit: int) -> Page[Volume]:
-        page = await super().page(marker, limit + 1)
+        page = await super().page(marker, min(limit + 1, 1000))
         return Page(page.items[:limit], page.next)
 
 

@@ -97,7 +97,7 @@ def _running(id: str) -> list[int]:
             arguments = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if entry.name.isdigit() and f"guest={id},".encode() in arguments:
+        if entry.name.isdigit() and f"guest={id}\0".encode() in arguments:
             found.append(int(entry.name))
     return found
 

@@ -1,9 +1,11 @@
 """A process that works on guests is killed at one point after the other."""
 
 import asyncio
+import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,10 +71,17 @@ def traces(root: Path, id: str) -> list[Path]:
 
 
 @pytest.fixture
-def alone(tmp_path: Path, root: Path, image) -> Path:
-    """Give a state directory of its own that has the image."""
+def alone(tmp_path: Path, root: Path, image) -> Iterator[Path]:
+    """Give a state directory of its own that has the image; no guest is left, come what may."""
     (tmp_path / "images").symlink_to((root / "images").resolve())
-    return tmp_path
+    yield tmp_path
+    asyncio.run(destroy_all(tmp_path))
+
+
+async def destroy_all(root: Path) -> None:
+    async with open_hypervisor(root) as hypervisor:
+        for guest in await hypervisor.guests():
+            await hypervisor.destroy(guest.id)
 
 
 # Every event up to QEMU's start; which is which may change with the code, that all are met not.
@@ -80,7 +89,7 @@ def alone(tmp_path: Path, root: Path, image) -> Path:
 async def test_a_create_killed_anywhere_gives_one_guest_or_none(
     alone: Path, image, running, at: int
 ):
-    token = f"t{at}"
+    token = secrets.token_hex()
     process = victim(alone, image.id, token, at)
     assert process.stdout is not None
     with process:
@@ -92,14 +101,15 @@ async def test_a_create_killed_anywhere_gives_one_guest_or_none(
         spec = GuestSpec(name="v", image_id=image.id, memory_mib=96, token=token)
         assert (await hypervisor.create(spec)).id == id
         assert [guest.id for guest in await hypervisor.guests()] == [id]
-        assert running(id) == [await started(hypervisor, id)]
+        pid = await started(hypervisor, id)
+        assert running(id) == [pid]
         await hypervisor.destroy(id)
         assert running(id) == []
         assert traces(alone, id) == []
 
 
 async def test_a_guest_outlives_the_killed_process_and_is_found_again(alone: Path, image, running):
-    process = victim(alone, image.id, "owned", 10_000)
+    process = victim(alone, image.id, secrets.token_hex(), 10_000)
     assert process.stdout is not None
     with process:
         id = process.stdout.readline().decode().strip()

@@ -1,4 +1,4 @@
-"""What a real guest does. The tests share one guest and run in this order."""
+"""What a real guest does. The tests share one guest, which the last two end."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def test_its_status_is_json(hypervisor, shared):
     guest = await hypervisor.guest(shared.id)
     status = json.loads(await fetch(guest, "/cgi-bin/status.json"))
     assert status["instance_id"] == guest.id
-    assert status["boots"] == 1
+    assert status["boots"] >= 1
 
 
 async def test_the_key_opens_ssh_and_user_data_has_run(hypervisor, shared):
@@ -104,18 +104,20 @@ async def test_its_console_tells_of_the_boot(hypervisor, shared):
 
 async def test_a_reboot_keeps_disk_ports_and_process(hypervisor: Hypervisor, shared):
     before = await hypervisor.guest(shared.id)
+    booted = json.loads(await fetch(before, "/cgi-bin/status.json"))["boots"]
     await hypervisor.run(shared.id, "echo kept >/root/kept", shared.private_key)
     assert (await hypervisor.reboot(shared.id)).state is State.PENDING
     after = await hypervisor.wait(shared.id, RUNNING, BOOT_S)
     assert (after.state, after.ports, after.pid) == (State.RUNNING, before.ports, before.pid)
     status = json.loads(await fetch(after, "/cgi-bin/status.json"))
-    assert status["boots"] == 2
+    assert status["boots"] == booted + 1
     ended = await hypervisor.run(shared.id, "cat /root/kept", shared.private_key)
     assert ended.out == b"kept\n"
 
 
 async def test_stop_and_start_keep_disk_and_ports(hypervisor: Hypervisor, shared, running):
     before = await hypervisor.guest(shared.id)
+    await hypervisor.run(shared.id, "echo stays >/root/stays", shared.private_key)
     assert (await hypervisor.stop(shared.id)).state is State.STOPPING
     stopped = await hypervisor.wait(shared.id, STOPPED, BOOT_S)
     assert (stopped.state, stopped.pid) == (State.STOPPED, None)
@@ -125,8 +127,8 @@ async def test_stop_and_start_keep_disk_and_ports(hypervisor: Hypervisor, shared
     await hypervisor.start(shared.id)
     after = await hypervisor.wait(shared.id, RUNNING, BOOT_S)
     assert (after.state, after.ports) == (State.RUNNING, before.ports)
-    ended = await hypervisor.run(shared.id, "cat /root/kept", shared.private_key)
-    assert ended.out == b"kept\n"
+    ended = await hypervisor.run(shared.id, "cat /root/stays", shared.private_key)
+    assert ended.out == b"stays\n"
 
 
 async def test_starting_what_runs_changes_nothing(hypervisor: Hypervisor, shared):

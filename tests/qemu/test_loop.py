@@ -1,6 +1,7 @@
 """Servers run on uvloop, whose subprocesses and sockets behave otherwise."""
 
 import asyncio
+import os
 
 import pytest
 import uvloop
@@ -54,17 +55,18 @@ def test_a_late_program_is_killed(loop):
 
 @LOOPS
 def test_a_cancelled_program_is_killed(loop, tmp_path):
-    async def cancel() -> None:
+    # The program says by the pipe that it has begun.
+    os.mkfifo(tmp_path / "pid")
+
+    async def cancel() -> str:
         task = asyncio.create_task(sh(f"echo $$ >{tmp_path}/pid; exec sleep 600"))
-        async with asyncio.timeout(30):
-            while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-                await asyncio.sleep(0.01)
+        pid = await asyncio.to_thread((tmp_path / "pid").read_text)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        return pid.strip()
 
-    run_on(loop, cancel())
-    assert run_on(loop, sh(f"kill -0 {(tmp_path / 'pid').read_text().strip()}")).exit_code
+    assert run_on(loop, sh(f"kill -0 {run_on(loop, cancel())}")).exit_code
 
 
 @pytest.mark.guest

@@ -30,7 +30,7 @@ def start(settings: Settings, title: str, daemon: Daemon | None = None) -> None:
         is_exposed,
         listen,
         make_state_dir,
-        serve,
+        server,
         url,
     )
     from nimbi.model.errors import CloudError
@@ -50,15 +50,16 @@ def start(settings: Settings, title: str, daemon: Daemon | None = None) -> None:
         sock = listen(settings)
     except (CloudError, DaemonError, ListenError, SettingsError) as error:
         fail(str(error))
+    serve = server(settings, sock)
     where = url(settings, sock)
+    if is_exposed(settings, sock):
+        click.echo(EXPOSED.format(url=where), err=True)
     parts = [title, settings.driver, *([settings.provider] if settings.provider else [])]
     click.echo(f"Starting {' :: '.join(parts)} :: {where}/api")
     sys.stdout.flush()
-    if is_exposed(settings, sock):
-        click.echo(EXPOSED.format(url=where), err=True)
     if daemon:
         _detach(daemon)
-    serve(settings, sock)
+    serve()
 
 
 def _detach(daemon: Daemon) -> None:

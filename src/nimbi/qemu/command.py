@@ -17,7 +17,7 @@ def arguments(record: Record, image: Image, *, sandbox: bool) -> list[str | Path
     directory lies. Devices have fixed places, so that a guest finds them again at each start.
     """
     return [
-        *(QEMU, "-name", f"guest={record.id},process=nimbi-guest", "-uuid", uuid(record.id)),
+        *(QEMU, "-name", f"guest={record.id}", "-uuid", uuid(record.id)),
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-machine", f"{record.machine},usb=off,vmport=off", *ACCELERATORS[record.accelerator]),
         *("-m", str(record.memory_mib), "-smp", str(record.cpus)),

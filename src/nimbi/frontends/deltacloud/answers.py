@@ -86,6 +86,9 @@ def html_reply(page: str, status: int = 200) -> Reply:
 
 def outdented(element: str) -> str:
     """Return an element of a list as a document of its own, texts of many lines untouched."""
-    if "<![CDATA[" in element:
-        return element[2:]
-    return element[2:].replace("\n  ", "\n")
+    markup, *rest = element[2:].split("<![CDATA[")
+    parts = [markup.replace("\n  ", "\n")]
+    for part in rest:
+        text, _, markup = part.partition("]]>")
+        parts.append(f"<![CDATA[{text}]]>" + markup.replace("\n  ", "\n"))
+    return "".join(parts)

@@ -130,7 +130,7 @@ class DeltacloudApp:
             exchange.parameters = intake.merged(place.defaults, exchange.query, form)
             intake.check(route, exchange)
         exchange.login = self._login or self._brought(exchange)
-        forced = not route.opens_cloud and "force_auth" in exchange.query and not place.segments
+        forced = not route.opens_cloud and "force_auth" in exchange.query and not route.collection
         try:
             if route.opens_cloud:
                 await self._in_cloud(exchange, route, place, form, send)
@@ -186,7 +186,9 @@ class DeltacloudApp:
             return options.entry(exchange)
         routes = DOCUMENTED.get(names[1], ())
         return (
-            options.collection(routes) if len(names) == 2 else options.operation(routes, names[2])
+            options.collection(routes)
+            if len(names) == 2
+            else options.operation(exchange, routes, names[2])
         )
 
     def _choose_format(self, exchange: Exchange, route: Route) -> None:
@@ -232,7 +234,7 @@ class DeltacloudApp:
             found.headers = (*found.headers, *intake.allow(place.node))
         if isinstance(error, Unauthorized):
             if route.operation == "index":
-                found.message = "Unauthorized"
+                found.message, found.details = "Unauthorized", found.message
             # Browsers ask again only when they are asked; other clients know by the status.
             if exchange.login is None or exchange.format is HTML:
                 asks = challenge(exchange.selection.driver, self._realm_host)

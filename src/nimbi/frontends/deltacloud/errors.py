@@ -64,7 +64,10 @@ def problem(error: model.CloudError, *, is_action: bool = False) -> Problem:
     """Return the answer to an error. `is_action` says that an instance's state was to change."""
     how = told(error)
     if is_action and isinstance(error, model.Conflict):
-        how = WRONG_STATE
+        # Clients know this condition by these words.
+        return Problem(
+            WRONG_STATE.status, WRONG_STATE.name, WRONG_STATE.text, details=error.message
+        )
     return Problem(how.status, how.name, error.message or how.text, _retry(error))
 
 
@@ -81,7 +84,10 @@ def reply(failure: Problem, exchange: Exchange) -> Reply:
         media_type = "application/json"
     elif exchange.format is HTML:
         view = page_view(exchange)
-        body = pages.error_page(view, failure.status, facts(failure, exchange)).encode()
+        shown = facts(failure, exchange)
+        if failure.details:
+            shown["message"] = failure.details
+        body = pages.error_page(view, failure.status, shown).encode("utf-8", "replace")
         media_type = "text/html"
     else:
         body = xml(failure, exchange).encode("utf-8", "replace")
@@ -90,12 +96,13 @@ def reply(failure: Problem, exchange: Exchange) -> Reply:
 
 
 def facts(failure: Problem, exchange: Exchange) -> dict[str, Any]:
-    return {
+    told = {
         "code": failure.status,
         "message": failure.message,
         "error": PREFIX + failure.name,
         "request_id": exchange.named_request(),
     }
+    return told | {"details": failure.details} if failure.details else told
 
 
 def xml(failure: Problem, exchange: Exchange) -> str:
@@ -107,9 +114,14 @@ def xml(failure: Problem, exchange: Exchange) -> str:
         f" provider='{escape(selection.provider or 'default')}'></backend>\n"
         f"  <code>{failure.status}</code>\n"
         f"  <message>{cdata(failure.message)}</message>\n"
-        f"  <backtrace>{cdata('request ' + exchange.named_request())}</backtrace>\n"
+        f"  <backtrace>{cdata(_trace(failure, exchange))}</backtrace>\n"
         f"  <request>\n{_parameters(exchange)}  </request>\n</error>\n"
     )
+
+
+def _trace(failure: Problem, exchange: Exchange) -> str:
+    request = f"request {exchange.named_request()}"
+    return f"{failure.details}\n{request}" if failure.details else request
 
 
 def _parameters(exchange: Exchange) -> str:

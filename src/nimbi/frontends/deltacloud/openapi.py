@@ -1,4 +1,4 @@
-"""This API as an OpenAPI 3.1 document, made from the table of routes for what one driver can do."""
+"""The API as an OpenAPI 3.1 document: made from the routes, for what one driver can do."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

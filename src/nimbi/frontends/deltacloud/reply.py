@@ -32,14 +32,21 @@ class Refusal(Exception):
 
 
 class Problem(Exception):
-    """Ends a request with an error document. `name` is the class name that JSON tells."""
+    """Ends a request with an error document.
 
-    def __init__(self, status: int, name: str, message: str, headers: Headers = ()) -> None:
+    `name` is the class name that JSON tells. `details` say more where old clients look for the
+    very words of `message`.
+    """
+
+    def __init__(
+        self, status: int, name: str, message: str, headers: Headers = (), details: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.name = name
         self.message = message
         self.headers = headers
+        self.details = details
 
 
 class Gone(Exception):

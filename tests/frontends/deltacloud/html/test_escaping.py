@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.frontends.deltacloud.html.documents import BASE, MEMBERS, is_ours, parsed, targets
 
@@ -52,6 +52,8 @@ def test_hostile_text_in_any_field_stays_text(collection: str) -> None:
         assert EVIL in root.xpath("string(//main)")
 
 
+# The tables of Unicode are read at the first draw, which is slow on a busy machine.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     collection=st.sampled_from(sorted(MEMBERS)),
     member=st.dictionaries(st.sampled_from(KEYS) | TEXT, JSON, max_size=8),
@@ -61,6 +63,7 @@ def test_any_json_gives_a_sound_page(collection: str, member: dict[str, Any]) ->
     check(pages.collection_page(VIEW, collection, [member, MEMBERS[collection]]))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(href=TEXT)
 def test_no_href_leads_away(href: str) -> None:
     assert is_ours(VIEW.link(href))

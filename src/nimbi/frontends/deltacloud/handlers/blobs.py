@@ -3,7 +3,14 @@
 from nimbi.driver.blobs import Blobs
 from nimbi.frontends.deltacloud import blob_headers
 from nimbi.frontends.deltacloud.answers import gone as nothing_left
-from nimbi.frontends.deltacloud.answers import html_reply, json_reply, outdented, view_of, xml_reply
+from nimbi.frontends.deltacloud.answers import (
+    html_reply,
+    json_reply,
+    outdented,
+    redirect,
+    view_of,
+    xml_reply,
+)
 from nimbi.frontends.deltacloud.exchange import Exchange
 from nimbi.frontends.deltacloud.formats import HTML, JSON
 from nimbi.frontends.deltacloud.handlers.collections import timed
@@ -46,9 +53,13 @@ async def show_metadata(exchange: Exchange) -> Reply:
 
 
 async def set_metadata(exchange: Exchange) -> Reply:
-    """Replace all metadata by that of the headers."""
+    """Replace all metadata by that of the headers, or of the form on a blob's page."""
     metadata = blob_headers.metadata_of(exchange.headers)
-    blob = await exchange.cloud.call(Blobs.set_metadata, *named(exchange), metadata)
+    metadata |= blob_headers.metadata_of_form(exchange.parameters)
+    bucket_id, id = named(exchange)
+    blob = await exchange.cloud.call(Blobs.set_metadata, bucket_id, id, metadata)
+    if exchange.format is HTML and "meta_params" in exchange.parameters:
+        return redirect(exchange, f"/buckets/{segment(bucket_id)}/{segment(id)}")
     return Reply(204, headers=blob_headers.metadata_headers(blob.metadata))
 
 

@@ -53,12 +53,12 @@ async def timed(exchange: Exchange, call: Awaitable[T]) -> T:
 
 
 def index(name: str) -> Handler:
-    """Return the handler that lists a collection, filtered by `id` alone."""
+    """Return the handler that lists a collection, filtered by `id`, and by `state` if it is told."""
     kind = KINDS[name]
 
     async def handler(exchange: Exchange) -> Reply:
         items = await timed(exchange, everything(exchange, kind.page))
-        return listed(exchange, kind, with_id(exchange, items))
+        return listed(exchange, kind, with_state(exchange, with_id(exchange, items)))
 
     return handler
 
@@ -85,3 +85,9 @@ def with_id(exchange: Exchange, items: list[Any]) -> list[Any]:
     """Return the items that the parameter `id` leaves."""
     id = exchange.parameters.line("id")
     return items if id is None else [item for item in items if item.id == id]
+
+
+def with_state(exchange: Exchange, items: list[Any]) -> list[Any]:
+    """Return the items that the parameter `state` leaves, in whatever case it is written."""
+    state = exchange.parameters.line("state")
+    return items if state is None else [item for item in items if item.state == state.lower()]

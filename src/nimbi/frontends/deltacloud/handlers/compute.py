@@ -16,7 +16,7 @@ from nimbi.frontends.deltacloud.answers import (
 from nimbi.frontends.deltacloud.catalog import KINDS
 from nimbi.frontends.deltacloud.exchange import Exchange
 from nimbi.frontends.deltacloud.formats import HTML, JSON
-from nimbi.frontends.deltacloud.handlers.collections import everything, timed, with_id
+from nimbi.frontends.deltacloud.handlers.collections import everything, timed, with_id, with_state
 from nimbi.frontends.deltacloud.html import pages
 from nimbi.frontends.deltacloud.page_view import page_view
 from nimbi.frontends.deltacloud.render_json.instances import run_result as json_run_result
@@ -74,7 +74,7 @@ async def list_images(exchange: Exchange) -> Reply:
         IMAGES,
         [
             item
-            for item in with_id(exchange, items)
+            for item in with_state(exchange, with_id(exchange, items))
             if (architecture is None or item.architecture == architecture)
             and (owner_id in (None, "self") or item.owner_id == owner_id)
         ],

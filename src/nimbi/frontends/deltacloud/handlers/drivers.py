@@ -32,6 +32,9 @@ def loadable(registry: Registry) -> dict[str, AnyDriver]:
 
 async def list_drivers(exchange: Exchange) -> Reply:
     drivers = loadable(exchange.registry)
+    only = exchange.parameters.line("id")
+    if only is not None:
+        drivers = {name: driver for name, driver in drivers.items() if name == only}
     if exchange.format is JSON:
         return json_reply({name: as_json(driver) for name, driver in drivers.items()})
     if exchange.format is HTML:

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from nimbi.driver.capabilities import features as features_of_driver
+from nimbi.frontends.deltacloud.catalog import KINDS
 from nimbi.frontends.deltacloud.exchange import Exchange
+from nimbi.frontends.deltacloud.features import offered
 from nimbi.frontends.deltacloud.handlers.entry import collections_of
 from nimbi.frontends.deltacloud.reply import Reply, header, not_found
-from nimbi.frontends.deltacloud.route import Route
+from nimbi.frontends.deltacloud.route import Parameter, Route
 
 # As the original's classes were called; its own tests look for one of them.
 CLASS = "Deltacloud::Rabbit::{}Collection"
@@ -26,13 +29,27 @@ def collection(routes: Sequence[Route]) -> Reply:
     return _allow(",".join(("OPTIONS", *(verb for verb in VERBS if verb in used))))
 
 
-def operation(routes: Sequence[Route], name: str) -> Reply:
+def operation(exchange: Exchange, routes: Sequence[Route], name: str) -> Reply:
     """Answer with the parameters of one operation. Raises Refusal when there is none such."""
     for route in routes:
         if route.documented and route.operation == name:
-            parameters = (*route.features, *route.parameters)
+            parameters = (*_of_features(exchange, route), *route.parameters)
             return _allow(",".join(parameter.signature() for parameter in parameters))
     raise not_found()
+
+
+def _of_features(exchange: Exchange, route: Route) -> list[Parameter]:
+    """Return the parameters that the driver's features add."""
+    kind = KINDS.get(route.collection)
+    if kind is None:
+        return []
+    names = features_of_driver(exchange.driver, kind.interface)
+    return [
+        parameter
+        for feature in offered(route.collection, names, exchange.operations)
+        if feature.operation == route.operation
+        for parameter in feature.shown
+    ]
 
 
 def _class_name(collection: str) -> str:

@@ -8,6 +8,9 @@ from nimbi.frontends.deltacloud.html.frame import frame
 from nimbi.frontends.deltacloud.html.view import CollectionDoc, OperationDoc, PageView
 from nimbi.frontends.deltacloud.html.words import words_for
 
+# Blobs are listed in their bucket.
+BROWSED = {"blobs": "buckets"}
+
 ROOT = ("Documentation", "/api/docs")
 
 
@@ -34,7 +37,7 @@ def docs_collection_page(view: PageView, collection: CollectionDoc) -> str:
     words = words_for(collection.name)
     values = frame(view, words.title, collection=collection.name, crumbs=[ROOT]) | {
         "text": collection.text or words.text,
-        "browse": view.link(f"/api/{collection.name}"),
+        "browse": view.link(f"/api/{BROWSED.get(collection.name, collection.name)}"),
         "operations": [_linked(view, collection.name, one) for one in collection.operations],
     }
     return render("docs_collection.html", values)

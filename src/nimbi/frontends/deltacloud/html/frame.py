@@ -24,9 +24,7 @@ def frame(
 
     `formats` are the other formats in which the same address can be had, such as `xml`.
     """
-    docs = (
-        f"/api/docs/{collection}" if collection in WORDS and collection != "blobs" else "/api/docs"
-    )
+    docs = f"/api/docs/{collection}" if collection in WORDS else "/api/docs"
     return {
         "product": PRODUCT,
         "heading": view.title or heading,

@@ -17,7 +17,7 @@ from nimbi.frontends.deltacloud.html.cells import (
 from nimbi.frontends.deltacloud.html.charts import SAMPLE_COLUMNS, Chart, charts
 from nimbi.frontends.deltacloud.html.form_table import FORMS
 from nimbi.frontends.deltacloud.html.forms import form_fields
-from nimbi.frontends.deltacloud.html.view import PageView, segment
+from nimbi.frontends.deltacloud.html.view import FormField, PageView, segment
 from nimbi.frontends.deltacloud.html.words import label_of
 
 Row = tuple[Sequence[Cell], Sequence[Button]]
@@ -82,9 +82,34 @@ def _blob(view: PageView, member: Member) -> list[Section]:
     rows: list[Row] = [
         ([Cell(kind="text", text=str(key)), cell(view, "value", value)], []) for key, value in pairs
     ]
-    return [
-        Section(title="Metadata", columns=("Name", "Value"), rows=rows, empty="It has no metadata.")
-    ]
+    table = Section(
+        title="Metadata", columns=("Name", "Value"), rows=rows, empty="It has no metadata."
+    )
+    return [table, *_metadata_form(view, member, [(str(k), text_of(v)) for k, v in pairs])]
+
+
+def _metadata_form(view: PageView, blob: Member, entries: list[tuple[str, str]]) -> list[Section]:
+    """Return the form that replaces all metadata: what there is, and room for two more."""
+    if "blobs.set_metadata" not in view.operations:
+        return []
+    room = [*entries, ("", ""), ("", "")]
+    fields = [FormField(name="meta_params", label="", kind="hidden", value=str(len(room)))]
+    for number, (name, value) in enumerate(room, start=1):
+        fields += [
+            FormField(name=f"meta_name{number}", label=f"Name {number}", value=name),
+            FormField(name=f"meta_value{number}", label=f"Value {number}", value=value),
+        ]
+    form = {
+        "id": "metadata",
+        "action": view.link(_own(blob)),
+        "method": "post",
+        "override": "",
+        "multipart": False,
+        "submit": "Save metadata",
+        "fields": fields,
+        "back": "",
+    }
+    return [Section(title="Change metadata", form=form)]
 
 
 def _firewall(view: PageView, member: Member) -> list[Section]:

@@ -9,6 +9,7 @@ from nimbi.frontends.deltacloud.handlers.forms import form
 from nimbi.frontends.deltacloud.route import Body, Parameter, Route, optional, required
 
 ID = optional("id", "Only the one with this id.")
+STATE = optional("state", "Only in this state: AVAILABLE, …")
 ARCHITECTURE = optional("architecture", "Only for this architecture: i386, x86_64.")
 SIZES: tuple[Parameter, ...] = (
     optional("hwp_cpu", "Number of processors, where the profile lets choose."),
@@ -27,7 +28,7 @@ REALMS = (
         handler=index("realms"),
         needs=(Realms.page,),
         capability="realms",
-        parameters=(ID,),
+        parameters=(ID, STATE),
     ),
     Route(
         verb="GET",
@@ -75,7 +76,7 @@ IMAGES = (
         handler=compute.list_images,
         needs=(Images.page,),
         capability="images",
-        parameters=(ID, ARCHITECTURE),
+        parameters=(ID, ARCHITECTURE, STATE),
         features=of_operation("images", "index"),
     ),
     Route(

@@ -36,6 +36,7 @@ ROUTES = (
         operation="index",
         text="List the drivers of this server.",
         handler=drivers.list_drivers,
+        parameters=(optional("id", "Only the one with this id."),),
         opens_cloud=False,
     ),
     Route(

@@ -11,6 +11,12 @@ from nimbi.frontends.deltacloud.route import Body, Route, numbered, optional, re
 
 ID = optional("id", "Only the one with this id.")
 
+METADATA = (
+    optional("meta_params", "How many entries of metadata follow."),
+    numbered("meta_name", "Name of an entry of metadata."),
+    numbered("meta_value", "Its value."),
+)
+
 VOLUMES = (
     Route(
         verb="GET",
@@ -21,7 +27,7 @@ VOLUMES = (
         handler=index("storage_volumes"),
         needs=(Volumes.page,),
         capability="storage_volumes",
-        parameters=(ID,),
+        parameters=(ID, optional("state", "Only in this state: AVAILABLE, IN-USE, …")),
     ),
     Route(
         verb="GET",
@@ -251,9 +257,7 @@ BLOBS = (
         parameters=(
             required("blob_id", "Name of the blob."),
             required("blob_data", "The content: a file, or a text."),
-            optional("meta_params", "How many entries of metadata follow."),
-            numbered("meta_name", "Name of an entry of metadata."),
-            numbered("meta_value", "Its value."),
+            *METADATA,
         ),
         body=Body.FILES,
     ),
@@ -318,10 +322,11 @@ BLOBS = (
         path=BLOB,
         collection="blobs",
         operation="update",
-        text="Replace the metadata of a blob by that of the headers.",
+        text="Replace the metadata of a blob by that of the headers, or of a form.",
         handler=blobs.set_metadata,
         needs=(Blobs.set_metadata,),
         capability="update_blob_metadata",
+        parameters=METADATA,
     ),
     Route(
         verb="POST",
