@@ -14,15 +14,17 @@ from nimbi.driver.capabilities import BY_ID
 from nimbi.gateway.audit import CallEvent, Hooks
 from nimbi.gateway.clouds import Clouds
 from nimbi.gateway.registry import Registry
+from nimbi.observability.ledger import AccessLog, Ledger
 from nimbi.observability.logs import Format, configure
 from nimbi.observability.metrics import CONTENT_TYPE, Metrics
-from nimbi.observability.requests import AccessLog, App, Observed, Receive, Scope, Send
+from nimbi.observability.requests import App, Observed, Receive, Scope, Send
 from nimbi.observability.sink import Sink
 from nimbi.settings import Settings, SettingsError
 
 # Our own paths, beside those of the front ends.
 HEALTH = "/healthz"
 METRICS = "/metrics"
+OWN = frozenset({HEALTH, METRICS})
 
 # How often a worker tells the others how many sessions it has open.
 TELL_EVERY_S = 5.0
@@ -39,7 +41,7 @@ def build_app(
     SettingsError or CloudError when no such server can be: an unknown driver, a log file that
     cannot be opened. Needs `settings.driver`.
     """
-    sink = Sink(settings.log)
+    sink = opened_log(settings)
     form = log_form(settings, sink)
     configure(sink, form, verbose=settings.verbose)
     metrics = Metrics()
@@ -50,9 +52,18 @@ def build_app(
         settings.state_path(),
         _hooks(settings, metrics),
     )
-    site = _Site(settings, registry, clouds, metrics, sink, on_started)
     access = AccessLog(sink, form) if settings.access_log else None
-    return Observed(site, site.frontend_of, metrics, access)
+    ledger = Ledger(metrics, access, _frontend_of)
+    front = _deltacloud(settings, registry, clouds)
+    return Observed(_Site(settings, front, clouds, metrics, ledger, on_started), ledger)
+
+
+def opened_log(settings: Settings) -> Sink:
+    """Return where logs go. Raises SettingsError when the file cannot be opened."""
+    try:
+        return Sink(settings.log)
+    except OSError as error:
+        raise SettingsError(f"{settings.log}: cannot log there: {error.strerror}") from error
 
 
 def check_drivers(settings: Settings, registry: Registry) -> None:
@@ -121,42 +132,36 @@ def _hooks(settings: Settings, metrics: Metrics) -> Hooks:
 
 
 class _Site:
-    """Our own paths, and the front ends below theirs."""
+    """Our own paths, and the front end for all others."""
 
     def __init__(
         self,
         settings: Settings,
-        registry: Registry,
+        front: App,
         clouds: Clouds,
         metrics: Metrics,
-        sink: Sink,
+        ledger: Ledger,
         on_started: Callable[[], None] | None,
     ) -> None:
-        self._settings = settings
-        self._registry = registry
+        self._front = front
         self._clouds = clouds
         self._metrics = metrics
-        self._sink = sink
+        self._ledger = ledger
         self._on_started = on_started
-        self._front = _deltacloud(settings, registry, clouds)
         routes = [Route(HEALTH, _healthy)]
         if settings.metrics:
             routes.append(Route(METRICS, self._measured))
-        self._own = frozenset(route.path for route in routes)
         self._router = Router(routes, redirect_slashes=False, lifespan=self._life)
-
-    def frontend_of(self, path: str) -> str:
-        """Return the front end that answers a path; `server` for our own."""
-        return "server" if path in self._own else "deltacloud"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Past the router, which would match our own two paths at each request of a front end.
-        if scope["type"] == "http" and scope["path"] not in self._own:
+        if scope["type"] == "http" and scope["path"] not in OWN:
             await self._front(scope, receive, send)
         else:
             await self._router(scope, receive, send)
 
     async def _measured(self, _request: Request) -> Response:
+        self._ledger.flush()
         self._metrics.sessions(self._clouds.open_sessions())
         return Response(self._metrics.render(), media_type=CONTENT_TYPE)
 
@@ -172,13 +177,18 @@ class _Site:
             with suppress(asyncio.CancelledError):
                 await telling
             await self._clouds.aclose()
+            self._ledger.flush()
             self._metrics.close()
-            self._sink.flush()
 
     async def _tell(self) -> None:
         while True:
             self._metrics.sessions(self._clouds.open_sessions())
             await asyncio.sleep(TELL_EVERY_S)
+
+
+def _frontend_of(path: str) -> str:
+    """Return the front end that answers a path; `server` for our own paths."""
+    return "server" if path in OWN else "deltacloud"
 
 
 async def _healthy(_request: Request) -> Response:
@@ -197,4 +207,5 @@ def _deltacloud(settings: Settings, registry: Registry, clouds: Clouds) -> App:
         settings.provider,
         credentials=login,
         max_body_bytes=settings.max_body_bytes,
+        realm_host=settings.realm_host,
     )

@@ -149,13 +149,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     max_body_bytes: Annotated[
         int,
         _meta(
-            "The largest body of a request that is not a blob, in bytes.",
+            "The largest form that a request may bring, its files aside, in bytes.",
             "NIMBI_MAX_BODY_BYTES",
             "--max-body-bytes",
             "BYTES",
             ge=1024,
         ),
     ] = 16 * 1024 * 1024
+    realm_host: Annotated[
+        str, _meta("The name of this host in the question for a login.", "HOSTNAME")
+    ] = "localhost"
     forwarded_allow_ips: Annotated[
         str | None,
         _meta(

@@ -1,4 +1,4 @@
-"""Drivers with one fault each, and the tests of the suite that must see it. Run by test_suite.py."""
+"""Drivers with one fault each, for tests of the suite to see; test_suite.py runs them."""
 
 import asyncio
 import uuid

@@ -2,15 +2,26 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from nimbi.qemu import Guest, GuestSpec, Hypervisor, Image, Missing, State, open_hypervisor
 from nimbi.qemu.keys import generate
 from nimbi.qemu.programs import require
+
+T = TypeVar("T")
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop in a thread of its own: pytest-asyncio owns this thread's loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
 
 SETTLED = frozenset({State.RUNNING, State.STOPPED, State.ERROR})
 BOOT_S = 120
@@ -43,7 +54,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shared.mkdir(exist_ok=True)
         (root / "images").symlink_to(shared)
     yield root
-    asyncio.run(_destroy_all(root))
+    apart(_destroy_all(root))
 
 
 async def _destroy_all(root: Path) -> None:
@@ -58,7 +69,7 @@ def image(root: Path) -> Image:
         async with open_hypervisor(root) as hypervisor:
             return await hypervisor.build_demo_image()
 
-    return asyncio.run(build())
+    return apart(build())
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +89,7 @@ def shared(root: Path, image: Image) -> Shared:
             guest = await hypervisor.create(spec)
             return await hypervisor.wait(guest.id, SETTLED, BOOT_S)
 
-    guest = asyncio.run(boot())
+    guest = apart(boot())
     assert guest.state is State.RUNNING, guest.reason
     return Shared(root, guest.id, image.id, private)
 
@@ -100,6 +111,12 @@ def _running(id: str) -> list[int]:
         if entry.name.isdigit() and f"guest={id}\0".encode() in arguments:
             found.append(int(entry.name))
     return found
+
+
+@pytest.fixture(scope="session")
+def ending() -> Callable[[Path], None]:
+    """Give what destroys all guests of a state directory."""
+    return lambda root: apart(_destroy_all(root))
 
 
 @pytest.fixture

@@ -71,17 +71,11 @@ def traces(root: Path, id: str) -> list[Path]:
 
 
 @pytest.fixture
-def alone(tmp_path: Path, root: Path, image) -> Iterator[Path]:
+def alone(tmp_path: Path, root: Path, image, ending) -> Iterator[Path]:
     """Give a state directory of its own that has the image; no guest is left, come what may."""
     (tmp_path / "images").symlink_to((root / "images").resolve())
     yield tmp_path
-    asyncio.run(destroy_all(tmp_path))
-
-
-async def destroy_all(root: Path) -> None:
-    async with open_hypervisor(root) as hypervisor:
-        for guest in await hypervisor.guests():
-            await hypervisor.destroy(guest.id)
+    ending(tmp_path)
 
 
 # Every event up to QEMU's start; which is which may change with the code, that all are met not.

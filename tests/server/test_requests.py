@@ -9,11 +9,10 @@ import httpx
 import pytest
 
 from nimbi.gateway.audit import REQUEST_ID
+from nimbi.observability.ledger import AccessLog, Ledger, shown_path
 from nimbi.observability.metrics import Metrics
-from nimbi.observability.requests import AccessLog, Observed, Receive, Scope, Send, shown_path
+from nimbi.observability.requests import SANE_ID, Observed, Receive, Scope, Send
 from nimbi.observability.sink import Sink
-
-PATHS = {"raw_path": b"/", "query_string": b"", "path": "/"}
 
 
 async def echo(scope: Scope, _receive: Receive, send: Send) -> None:
@@ -32,16 +31,21 @@ class Site:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.sink = Sink(str(file))
         self.metrics = Metrics()
-        app = Observed(echo, lambda _path: "front", self.metrics, AccessLog(self.sink, "json"))
+        access = AccessLog(Sink(str(file)), "json")
+        self.ledger = Ledger(self.metrics, access, lambda _path: "front")
+        app = Observed(echo, self.ledger)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app), base_url="http://localhost"
         )
 
     def lines(self) -> list[dict[str, Any]]:
-        self.sink.flush()
+        self.ledger.flush()
         return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+    def numbers(self) -> str:
+        self.ledger.flush()
+        return self.metrics.render().decode()
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     made = Site(tmp_path / "log")
     yield made
     await made.client.aclose()
-    made.sink.flush()
+    made.ledger.flush()
 
 
 async def test_a_request_gets_an_id_that_app_answer_and_log_agree_on(site: Site) -> None:
@@ -70,8 +74,6 @@ async def test_a_sane_id_of_the_caller_is_kept(site: Site) -> None:
 
 @pytest.mark.parametrize("id", ["", "a b", "a" * 65, 'a"b', "<b>"])
 def test_what_could_hurt_is_not_sane(id: str) -> None:
-    from nimbi.observability.requests import SANE_ID
-
     assert not SANE_ID.fullmatch(id.encode())
 
 
@@ -114,7 +116,7 @@ async def test_an_answer_that_broke_off_is_logged_as_it_began(site: Site) -> Non
 async def test_requests_are_counted_by_front_end_method_and_status(site: Site) -> None:
     await site.client.get("/")
     await site.client.get("/fail")
-    text = site.metrics.render().decode()
+    text = site.numbers()
     assert 'nimbi_http_requests_total{frontend="front",method="GET",status="201"} 1.0' in text
     assert 'nimbi_http_requests_total{frontend="front",method="GET",status="500"} 1.0' in text
     assert 'nimbi_http_request_seconds_count{frontend="front"} 2.0' in text
@@ -124,7 +126,7 @@ async def test_requests_are_counted_by_front_end_method_and_status(site: Site) -
 async def test_methods_that_strangers_make_up_are_one_number(site: Site) -> None:
     for number in range(5):
         await site.client.request(f"MADE{number}", "/")
-    text = site.metrics.render().decode()
+    text = site.numbers()
     assert 'method="other",status="201"} 5.0' in text
     assert "MADE" not in text
 

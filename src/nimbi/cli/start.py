@@ -34,7 +34,7 @@ def start(settings: Settings, title: str, daemon: Daemon | None = None) -> None:
         url,
     )
     from nimbi.model.errors import CloudError
-    from nimbi.server import check_drivers
+    from nimbi.server import check_drivers, opened_log
     from nimbi.settings import SettingsError
 
     registry = Registry()
@@ -47,6 +47,7 @@ def start(settings: Settings, title: str, daemon: Daemon | None = None) -> None:
         if daemon:
             daemon.give(state)
             daemon.check()
+        opened_log(settings)
         sock = listen(settings)
     except (CloudError, DaemonError, ListenError, SettingsError) as error:
         fail(str(error))

@@ -21,6 +21,7 @@ _PLAIN = {
     "query": "a?b=c&d#e",
     "quotes": "'\"; --",
     "markup": "<script>alert(1)</script>",
+    "surrogate": "\ud800",
     "long": "x" * 5000,
     "empty": "",
 }

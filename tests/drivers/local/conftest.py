@@ -2,9 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,6 +21,14 @@ from nimbi.model.instances import NewInstance
 from nimbi.model.keys import NewKey
 from nimbi.qemu import Missing, open_hypervisor
 from nimbi.qemu.programs import require
+
+T = TypeVar("T")
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop in a thread of its own: pytest-asyncio owns this thread's loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 async def _build(root: Path) -> None:
@@ -43,7 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(error))
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "built"
-    asyncio.run(_build(root))
+    apart(_build(root))
     return root
 
 
@@ -57,7 +67,7 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory, built: Path) -> Iterator
         if (built / shared).exists():
             (place / shared).symlink_to(built / shared)
     yield state_dir
-    asyncio.run(_destroy_all(place))
+    apart(_destroy_all(place))
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class SharedGuest:
 @pytest.fixture(scope="session")
 def shared_guest(state_dir: Path) -> SharedGuest:
     """Boot a guest once, for all tests that need one which runs."""
-    return asyncio.run(_boot(state_dir))
+    return apart(_boot(state_dir))
 
 
 async def _boot(state_dir: Path) -> SharedGuest:

@@ -3,15 +3,20 @@
 import pytest
 
 from nimbi.drivertest import (
+    ConformsToDriver,
     ConformsToHardwareProfiles,
     ConformsToImages,
     ConformsToInstances,
     ConformsToKeys,
     ConformsToRealms,
 )
-from nimbi.drivertest.moves import brought
+from nimbi.drivertest.moves import rested
 from nimbi.gateway.cloud import Cloud
-from nimbi.model.instances import Instance, InstanceState
+from nimbi.model.instances import Instance
+
+
+class TestDriver(ConformsToDriver):
+    pass
 
 
 class TestRealms(ConformsToRealms):
@@ -32,7 +37,10 @@ class TestKeys(ConformsToKeys):
 
 @pytest.mark.guest
 class TestInstances(ConformsToInstances):
+    # Guests that boot at the same time slow each other down.
+    crowd = 2
+
     @pytest.fixture
     async def instance(self, cloud: Cloud, shared_guest) -> Instance:
-        """One guest for all tests, brought back to where a new one would be: a boot is dear."""
-        return await brought(cloud, shared_guest.id, InstanceState.RUNNING, self.patience_s)
+        """One guest for all tests, running or stopped as the last one left it: a boot is dear."""
+        return await rested(cloud, shared_guest.id, self.patience_s)

@@ -32,7 +32,9 @@ DOCUMENT = "/api/docs?format=json"
 LOGIN = ("mockuser", "mockpassword")
 
 # What a stack trace, a source line or an object would look like.
-INNARDS = re.compile(rb"Traceback|site-packages|\.py\"|line \d+, in |<[a-z_.]+ object at 0x|nimbi\.(?!css)")
+INNARDS = re.compile(
+    rb"Traceback|site-packages|\.py\"|line \d+, in |<[a-z_.]+ object at 0x|nimbi\.(?!css)"
+)
 
 # Ids of the first members of the mock cloud, for parameters that name one.
 MEMBERS = {
@@ -87,7 +89,7 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> BaseSchema:
+def schema(tmp_path_factory: pytest.TempPathFactory) -> BaseSchema:
     """Return the document as the server tells it."""
     return schemathesis.openapi.from_asgi(DOCUMENT, Server(tmp_path_factory.mktemp("state")))
 
@@ -104,7 +106,8 @@ def says_who_answered(_context: CheckContext, response: Response, case: Case) ->
 
 
 def names_the_request_in_errors(_context: CheckContext, response: Response, _case: Case) -> None:
-    if response.status_code >= 400 and response.headers.get("content-type") == ["application/json"]:
+    is_json = response.headers.get("content-type") == ["application/json"]
+    if response.status_code >= 400 and is_json and response.content:
         assert re.fullmatch(r"[0-9a-f]{32}", response.json()["request_id"])
 
 
@@ -120,7 +123,7 @@ CHECKS = [
 ]
 
 bounded = settings(
-    max_examples=10,
+    max_examples=5,
     derandomize=True,
     deadline=None,
     database=None,
@@ -128,34 +131,34 @@ bounded = settings(
 )
 
 
-def tried(api: BaseSchema, id: str, mode: GenerationMode, **fixed: Any) -> None:
+def tried(schema: BaseSchema, id: str, mode: GenerationMode, **fixed: Any) -> None:
     """Send to an operation what is made up for it, and check each answer."""
-    strategy = api.find_operation_by_id(id).as_strategy(mode, **fixed)
+    strategy = schema.find_operation_by_id(id).as_strategy(mode, **fixed)
 
     @bounded
     @given(case=strategy)
     def holds(case: Case) -> None:
-        case.call_and_validate(auth=LOGIN, checks=CHECKS)
+        case.call_and_validate(auth=LOGIN, checks=CHECKS, allow_redirects=False)
 
     holds()
 
 
 @pytest.mark.parametrize("id", IDS)
-def test_what_the_document_allows_is_answered_as_it_says(api: BaseSchema, id: str) -> None:
-    tried(api, id, GenerationMode.POSITIVE)
+def test_what_the_document_allows_is_answered_as_it_says(schema: BaseSchema, id: str) -> None:
+    tried(schema, id, GenerationMode.POSITIVE)
 
 
 @pytest.mark.parametrize("id", IDS)
-def test_what_the_document_forbids_is_answered_as_it_says(api: BaseSchema, id: str) -> None:
-    tried(api, id, GenerationMode.NEGATIVE)
+def test_what_the_document_forbids_is_answered_as_it_says(schema: BaseSchema, id: str) -> None:
+    tried(schema, id, GenerationMode.NEGATIVE)
 
 
 @pytest.mark.parametrize("id", [id for id in IDS if "{" in OPERATIONS[id][1]])
 def test_what_is_done_to_members_is_answered_as_the_document_says(
-    api: BaseSchema, id: str
+    schema: BaseSchema, id: str
 ) -> None:
     path = OPERATIONS[id][1]
     collection = path.split("/")[1]
     names = re.findall(r"{(\w+)}", path)
     members = {name: MEMBERS.get(name) or MEMBERS[collection] for name in names}
-    tried(api, id, GenerationMode.POSITIVE, path_parameters=members)
+    tried(schema, id, GenerationMode.POSITIVE, path_parameters=members)

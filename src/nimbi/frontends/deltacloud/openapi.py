@@ -45,7 +45,7 @@ STATUSES: Mapping[str, int] = {
 # After these a browser is led to a page.
 REDIRECTED = frozenset(
     {"start", "stop", "reboot", "associate", "disassociate", "attach", "detach", "register"}
-    | {"unregister", "destroy", "rules", "delete_rule"}
+    | {"unregister", "destroy", "rules", "delete_rule", "update"}
 )
 
 # What any cloud may answer.

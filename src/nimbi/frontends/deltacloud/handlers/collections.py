@@ -53,7 +53,7 @@ async def timed(exchange: Exchange, call: Awaitable[T]) -> T:
 
 
 def index(name: str) -> Handler:
-    """Return the handler that lists a collection, filtered by `id`, and by `state` if it is told."""
+    """Return the handler that lists a collection, filtered by `id` and, if told, by `state`."""
     kind = KINDS[name]
 
     async def handler(exchange: Exchange) -> Reply:

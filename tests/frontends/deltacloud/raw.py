@@ -1,0 +1,162 @@
+"""A server in a process of its own, and requests to it byte by byte."""
+
+import base64
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Far more than any answer here takes; it keeps a hanging server from hanging the tests.
+TIMEOUT_S = 20.0
+
+HOST = "Host: h"
+
+
+def login(user: str = "mockuser", password: str = "mockpassword") -> str:
+    """Return the header of a login."""
+    return "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+LOGIN = login()
+
+FORM = "Content-Type: application/x-www-form-urlencoded"
+
+
+def request(
+    line: str | bytes, *headers: str | bytes, body: str | bytes | None = None, host: str = HOST
+) -> bytes:
+    """Return a request of HTTP/1.1; with a body comes its length, unless a header tells one."""
+    lines = [_bytes(line) + b" HTTP/1.1", _bytes(host), *map(_bytes, headers)]
+    told = b"\r\n".join(lines).lower()
+    if body is not None and b"content-length" not in told and b"transfer-encoding" not in told:
+        lines.append(b"Content-Length: %d" % len(_bytes(body)))
+    return b"\r\n".join(lines) + b"\r\n\r\n" + _bytes(body or b"")
+
+
+def post(path: str, body: str | bytes, *headers: str | bytes) -> bytes:
+    """Return a POST of a form with the right login; a header may tell another type."""
+    typed = any(_bytes(h).lower().startswith(b"content-type") for h in headers)
+    return request(f"POST {path}", LOGIN, *(() if typed else (FORM,)), *headers, body=body)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; a `status` of 0 says that the connection was closed without a word."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+SILENCE = Answer(0, {}, b"")
+
+
+class Connection:
+    """One connection to the server."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+
+    def send(self, data: bytes) -> None:
+        """Send what the server takes; it may answer and close before it has all."""
+        try:
+            self.socket.sendall(data)
+        except ConnectionError:
+            return
+
+    def finish(self) -> None:
+        """Tell the server that nothing more comes."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+    def answer(self, method: str = "GET") -> Answer:
+        """Return the next answer."""
+        reader = http.client.HTTPResponse(self.socket, method=method)
+        try:
+            reader.begin()
+            body = reader.read()
+        except (ConnectionError, http.client.BadStatusLine):
+            return SILENCE
+        finally:
+            reader.close()
+        return Answer(reader.status, {k.lower(): v for k, v in reader.getheaders()}, body)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs, with a mock cloud of its own."""
+
+    port: int
+    log: Path
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        connection = Connection(self.port)
+        try:
+            yield connection
+        finally:
+            connection.socket.close()
+
+    def asked(self, data: bytes, *, ended: bool = False) -> Answer:
+        """Return the answer to bytes on a new connection. `ended` says that no more come."""
+        with self.connected() as connection:
+            connection.send(data)
+            if ended:
+                connection.finish()
+            method, *_ = data.split(b" ", 1)
+            return connection.answer(method.decode("latin-1"))
+
+    def get(self, path: str, *headers: str) -> Any:
+        """Return the JSON at a path."""
+        line = f"GET {path}"
+        answer = self.asked(request(line, "Accept: application/json", LOGIN, *headers))
+        assert answer.status == 200, answer
+        return answer.json
+
+    def world(self) -> Any:
+        """Return all that the cloud holds, save for what it measures."""
+        rels = [link["rel"] for link in self.get("/api")["api"]["links"] if link["rel"] != "metrics"]
+        return {rel: self.get(f"/api/{rel}") for rel in rels}
+
+    def errors(self) -> list[dict[str, Any]]:
+        """Return the lines of the log that tell of a failure of the server's own."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if line["level"] not in {"debug", "info"}]
+
+
+@contextmanager
+def running(place: Path, *flags: str) -> Iterator[Server]:
+    """Run `nimbi serve` over a mock cloud on a free port of the loopback."""
+    command = [str(Path(sys.executable).with_name("nimbi")), "serve", "-i", "mock", "-p", "0"]
+    log = place / "log"
+    process = subprocess.Popen(
+        [*command, "--log", str(log), "--log-format", "json", *flags],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"NIMBI_STATE_DIR": str(place / "state")},
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        yield Server(int(line.rpartition(":")[2].partition("/")[0]), log)
+    finally:
+        process.terminate()
+        process.wait(timeout=TIMEOUT_S)
+        process.stdout.close()
