@@ -77,6 +77,8 @@ def nimbi(state: Path) -> Iterator[Server]:
     flags = ["--driver", "mock", "--host", "127.0.0.1", "--port", str(port)]
     state.mkdir(mode=0o700)
     with running(
-        [program, "serve", *flags, "--log", state / "log"], port, {"NIMBI_STATE_DIR": str(state / "state")}
+        [program, "serve", *flags, "--log", state / "log"],
+        port,
+        {"NIMBI_STATE_DIR": str(state / "state")},
     ) as server:
         yield server

@@ -4,89 +4,66 @@ one_code_two_clouds.py ENTRY_POINT DRIVER USER PASSWORD
 """
 
 import base64
-import http.client
+import json
 import re
-import socket
 import sys
 import time
-import urllib.request
 from urllib.parse import urlencode
-from xml.etree import ElementTree
+from urllib.request import Request, urlopen
 
 ENTRY_POINT, DRIVER, USER, PASSWORD = sys.argv[1:]
 LOGIN = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-HEADERS = {"Authorization": LOGIN, "X-Deltacloud-Driver": DRIVER, "Accept": "application/xml"}
-NAME, WAIT_S = "two-clouds", 120
+HEADERS = {"Authorization": LOGIN, "X-Deltacloud-Driver": DRIVER, "Accept": "application/json"}
+HELLO = base64.b64encode(b"#!/bin/sh\necho hello from your program\n").decode()
 
 
 def call(href, method="GET", **fields):
-    body = urlencode(fields).encode() or None
-    request = urllib.request.Request(href, body, HEADERS, method=method.upper())
-    with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
-        return ElementTree.fromstring(answer.read() or "<empty/>")
-
-
-def wait(look):
-    """Return what `look` returns, as soon as that is something."""
-    until = time.monotonic() + WAIT_S
-    while (found := look()) is None and time.monotonic() < until:
-        time.sleep(0.5)
-    return found
+    request = Request(href, urlencode(fields).encode() or None, HEADERS, method=method)
+    with urlopen(request, timeout=120) as answer:
+        return json.loads(answer.read() or "null")
 
 
 def page(address):
-    """Return the title of the page there, why there can be none, or None when it may come yet."""
-    try:
-        port = address.get("port", "80")
-        with urllib.request.urlopen(f"http://{address.text}:{port}/", timeout=10) as answer:
-            return re.search("<title>(.*?)</title>", answer.read().decode())[1]
-    except (OSError, http.client.HTTPException) as error:
-        unknown = isinstance(getattr(error, "reason", None), socket.gaierror)
-        return "none, the name leads nowhere" if unknown else None
+    """Return the title of the page at an address, or why there is none after some tries."""
+    for _ in range(10):
+        try:
+            with urlopen(f"http://{address['address']}:{address.get('port', 80)}/") as answer:
+                return re.search("<title>(.*?)</title>", answer.read().decode())[1]
+        except OSError as error:
+            why = error
+            time.sleep(0.2)
+    return f"none: {getattr(why, 'reason', why)}"
 
 
-def running():
-    instance = call(me)
-    return instance if instance.findtext("state") == "RUNNING" else None
+def actions(instance):
+    return {action["rel"]: action["href"] for action in instance["actions"]}
 
 
-def tell(what, value):
-    print(f"{what}: {value}", flush=True)
-
-
-api = call(ENTRY_POINT)
-links = {link.get("rel"): link.get("href") for link in api.findall("link")}
-can = {feature.get("name") for feature in api.findall("link[@rel='instances']/feature")}
-
-image = call(links["images"])[0]
-profiles = image.findall("hardware_profiles/*") or call(links["hardware_profiles"])
-wish = {"image_id": image.get("id"), "hwp_id": profiles[0].get("id")}
-if "user_name" in can:
-    wish["name"] = NAME
-if "user_data" in can:
-    wish["user_data"] = base64.b64encode(b"#!/bin/sh\necho hello from your program\n")
-if "authentication_key" in can:
-    key = call(links["keys"], "POST", name=NAME)
-    wish["keyname"] = key.get("id")
-tell("image", image.get("id"))
-tell("profile", wish["hwp_id"])
+links = {link["rel"]: link for link in call(ENTRY_POINT)["api"]["links"]}
+can = {feature[0]["name"] for feature in links["instances"]["features"]}
+image = call(links["images"]["href"])["images"][0]
+profile = call(links["hardware_profiles"]["href"])["hardware_profiles"][0]
+wish = {"image_id": image["id"], "hwp_id": profile["id"]}
+wish |= {"name": "two-clouds"} if "user_name" in can else {}
+wish |= {"user_data": HELLO} if "user_data" in can else {}
+print(f"image: {image['id']}\nprofile: {profile['id']}", flush=True)
 
 began = time.monotonic()
-me = call(links["instances"], "POST", **wish).get("href")
-tell("instance", me.rpartition("/")[2])
+me = call(links["instances"]["href"], "POST", **wish)["instance"]
+print(f"instance: {me['id']}", flush=True)
 try:
-    address = wait(running).find("public_addresses/address")
-    tell("running after", f"{time.monotonic() - began:.1f} s")
-    tell("address", ":".join(filter(None, [address.text, address.get("port")])))
-    tell("page", wait(lambda: page(address)))
+    while me["state"] == "PENDING":
+        time.sleep(0.5)
+        me = call(me["href"])["instance"]
+    print(f"{me['state'].lower()} after: {time.monotonic() - began:.1f} s", flush=True)
+    address = me["public_addresses"][0]
+    print(f"address: {address['address']}:{address.get('port', 80)}", flush=True)
+    print(f"page: {page(address)}", flush=True)
 finally:
-    actions = {link.get("rel"): link.get("href") for link in call(me).findall("actions/link")}
-    if "destroy" not in actions:
-        call(actions["stop"], "POST")
-        wait(lambda: call(me).find("actions/link[@rel='destroy']"))
-    call(me, "DELETE")
-    if "keyname" in wish:
-        call(key.get("href"), "DELETE")
-    wait(lambda: me not in [other.get("href") for other in call(links["instances"])] or None)
-    left = {thing.get("id") for rel in ("instances", "keys") for thing in call(links[rel])}
-    tell("left over", "something" if {me.rpartition("/")[2], NAME} & left else "nothing")
+    if "destroy" not in actions(me):  # this cloud wants it stopped first
+        call(actions(me)["stop"], "POST")
+        while "destroy" not in actions(call(me["href"])["instance"]):
+            time.sleep(0.5)
+    call(me["href"], "DELETE")
+left = {other["id"] for other in call(links["instances"]["href"])["instances"]}
+print(f"left over: {'something' if me['id'] in left else 'nothing'}")

@@ -1,5 +1,6 @@
 """The suite fails when a driver is wrong, in the test whose name says what is wrong."""
 
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -58,18 +59,14 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     wanted = [*CAUGHT, *UNCONCERNED, SKIPPED]
     done = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:randomly",
+            *(sys.executable, "-m", "pytest", "-q", "--tb=native"),
+            *("-p", "pytest_asyncio.plugin", "-p", "no:cacheprovider"),
             f"--junitxml={report}",
             *(f"{HERE / 'broken.py'}::Test{driver}::{test}" for driver, test in wanted),
         ],
         cwd=HERE.parents[1],
+        # Other plugins take longer to load than these tests take to run.
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
     )

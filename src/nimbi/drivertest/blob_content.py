@@ -43,8 +43,8 @@ class ConformsToBlobContent(Conformance):
         blob = await write(cloud, bucket.id, "a blob", content, size_bytes=size if told else None)
         assert blob.size_bytes == size
         found = await cloud.call(Blobs.read, bucket.id, "a blob")
-        assert (found.blob.size_bytes, found.size_bytes, found.first) == (size, size, 0)
         assert await drained(found) == content
+        assert (found.blob.size_bytes, found.size_bytes, found.first) == (size, size, 0)
 
     @needs("write", "get")
     async def test_a_written_blob_is_what_is_told_of_it(self, cloud: Cloud, bucket: Bucket) -> None:

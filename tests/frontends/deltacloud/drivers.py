@@ -47,5 +47,3 @@ def failing(error: Exception) -> Driver[Any, Any]:
 
 class Odd(CloudError):
     """An error that no table knows by itself."""
-
-

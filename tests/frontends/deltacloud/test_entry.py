@@ -2,9 +2,9 @@ import hashlib
 
 import pytest
 from lxml import etree
+from tests.frontends.deltacloud.conftest import HOST, Client
 
 from nimbi.frontends.deltacloud.selection import API_VERSION
-from tests.frontends.deltacloud.conftest import HOST, Client
 
 COLLECTIONS = [
     "addresses",

@@ -2,6 +2,8 @@ import re
 
 import pytest
 from lxml import etree
+from tests.frontends.deltacloud.conftest import Client, Serve
+from tests.frontends.deltacloud.drivers import Odd, failing
 
 from nimbi.frontends.deltacloud import errors
 from nimbi.model.errors import (
@@ -13,8 +15,6 @@ from nimbi.model.errors import (
     Throttled,
     Unsupported,
 )
-from tests.frontends.deltacloud.conftest import Client, Serve
-from tests.frontends.deltacloud.drivers import Odd, failing
 
 STATUSES = {
     "cloud_error": 502,
@@ -58,7 +58,8 @@ def test_a_conflict_is_a_wrong_state_only_where_a_state_was_to_change() -> None:
 async def test_every_error_reaches_the_client_with_its_status_and_words(
     serve: Serve, kind: type[CloudError], accept: str
 ) -> None:
-    async with serve({"mock": failing(kind("the <words> & 'more'"))}) as api:
+    failing_driver = failing(kind("the <words> & 'more'"))
+    async with serve({"mock": failing_driver}, {"calls": {"attempts": 1}}) as api:
         answer = await api("GET", "/api/realms/us", accept)
         assert answer.status_code == STATUSES[kind.code]
         assert answer.headers["content-type"] == accept
@@ -89,8 +90,7 @@ async def test_every_error_reaches_the_client_with_its_status_and_words(
 async def test_a_client_is_told_when_to_come_again(
     serve: Serve, error: CloudError, seconds: str
 ) -> None:
-    settings = {"calls": {"deadline_s": 0.05}}
-    async with serve({"mock": failing(error)}, settings) as api:
+    async with serve({"mock": failing(error)}, {"calls": {"attempts": 1}}) as api:
         answer = await api("GET", "/api/realms/us", "application/xml")
         assert answer.headers["retry-after"] == seconds
 

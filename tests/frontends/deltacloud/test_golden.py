@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from lxml import etree
-
 from tests.frontends.deltacloud.conftest import HOST, Client
 
 REALMS = f"""

@@ -3,7 +3,6 @@ import base64
 import httpx
 import pytest
 from lxml import etree
-
 from tests.frontends.deltacloud.conftest import Client, Serve
 from tests.frontends.deltacloud.drivers import PLAIN
 
@@ -64,9 +63,7 @@ async def test_a_list_is_refused_in_general_words_and_a_member_in_the_clouds(
         b"",
     ],
 )
-async def test_a_login_that_cannot_be_read_is_a_missing_one(
-    stranger: Client, value: bytes
-) -> None:
+async def test_a_login_that_cannot_be_read_is_a_missing_one(stranger: Client, value: bytes) -> None:
     answer = await stranger(
         "GET", "/api/instances", "application/xml", headers={"authorization": value}
     )

@@ -1,5 +1,4 @@
 import pytest
-
 from tests.frontends.deltacloud.conftest import Client
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

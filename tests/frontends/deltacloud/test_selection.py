@@ -1,8 +1,8 @@
 import pytest
-
-from nimbi.drivers.mock import DRIVER
 from tests.frontends.deltacloud.conftest import Client, Serve
 from tests.frontends.deltacloud.drivers import PLAIN
+
+from nimbi.drivers.mock import DRIVER
 
 BOTH = {"mock": DRIVER, "plain": PLAIN}
 
@@ -91,7 +91,9 @@ async def test_an_unknown_driver_is_a_bad_request(api: Client, name: str) -> Non
 
 
 async def test_an_unknown_driver_is_named_in_the_document(api: Client) -> None:
-    answer = await api("GET", "/api/realms", "application/xml", headers={"X-Deltacloud-Driver": "no"})
+    answer = await api(
+        "GET", "/api/realms", "application/xml", headers={"X-Deltacloud-Driver": "no"}
+    )
     assert answer.status_code == 400
     root = await api.xml("GET", "/api;driver=no/realms")
     assert root.find("backend").get("driver") == "no"  # type: ignore[union-attr]
@@ -104,7 +106,9 @@ async def test_a_driver_that_is_asked_for_by_its_page_is_listed(serve: Serve) ->
         assert [d.get("id") for d in listed] == ["mock", "plain"]
         assert listed.xpath("driver[@id='plain']/provider/@id") == ["eu", "us"]
         shown = await api.xml("GET", "/api/drivers/plain")
-        assert [(p.get("id"), e.get("kind"), e.text) for p in shown.findall("provider") for e in p] == [
+        assert [
+            (p.get("id"), e.get("kind"), e.text) for p in shown.findall("provider") for e in p
+        ] == [
             ("eu", "s3", "s3.example"),
             ("eu", "ec2", "ec2.example"),
             ("us", "s3", "s3-us.example"),

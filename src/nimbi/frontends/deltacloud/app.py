@@ -130,7 +130,7 @@ class DeltacloudApp:
             exchange.parameters = intake.merged(place.defaults, exchange.query, form)
             intake.check(route, exchange)
         exchange.login = self._login or self._brought(exchange)
-        forced = not route.opens_cloud and "force_auth" in exchange.query and not route.collection
+        forced = "force_auth" in exchange.query and route.path == "/api"
         try:
             if route.opens_cloud:
                 await self._in_cloud(exchange, route, place, form, send)

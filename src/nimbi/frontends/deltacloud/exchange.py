@@ -21,8 +21,9 @@ from nimbi.wire.negotiation import Format
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{0,5})?")
 
-# Headers that may come more than once and then make one list (RFC 9110, section 5.3).
-_LISTS = frozenset({b"accept", b"if-none-match", b"if-match", b"cache-control"})
+# Headers that may come more than once and then make one list (RFC 9110, section 5.3). Host may not:
+# its list is the name of no host, and so refused, as RFC 9112 (section 3.2) wants.
+_LISTS = frozenset({b"accept", b"if-none-match", b"if-match", b"cache-control", b"host"})
 
 
 class Exchange:

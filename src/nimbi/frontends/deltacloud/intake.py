@@ -37,15 +37,18 @@ class Place:
     defaults: Mapping[str, str]
 
 
-def place(root: Node, fixed: Mapping[bytes, Node], raw_path: bytes, exchange: Exchange) -> Place:
+Fixed = Mapping[bytes, tuple[Node, tuple[str, ...]]]
+
+
+def place(root: Node, fixed: Fixed, raw_path: bytes, exchange: Exchange) -> Place:
     """Return where the path leads, and put it on the exchange without matrix parameters.
 
     Raises Refusal for a path that does not exist, Problem for one that cannot be understood.
     """
-    node = fixed.get(raw_path)
-    if node is not None:
+    known = fixed.get(raw_path)
+    if known is not None:
         exchange.path = raw_path.decode("ascii")
-        return Place(node, (), NO_PARAMETERS, NO_PARAMETERS)
+        return Place(*known, NO_PARAMETERS, NO_PARAMETERS)
     segments = segments_of(raw_path, exchange)
     texts = tuple(segment.text for segment in segments)
     found_node = None if _climbs(texts) else found(root, texts)

@@ -3,7 +3,7 @@
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from starlette.datastructures import UploadFile
 
@@ -14,6 +14,7 @@ Number = int | float
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LINE_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _INTEGER = re.compile(r"-?[0-9]{1,15}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
@@ -88,11 +89,8 @@ class Parameters:
         value = self.line(name)
         if value is None:
             return None
-        try:
-            exact = Decimal(value)
-        except InvalidOperation:
-            exact = Decimal("NaN")
-        if not exact.is_finite() or not 0 < exact < Decimal("1e15"):
+        exact = Decimal(value) if _NUMBER.fullmatch(value) else Decimal(0)
+        if not exact:
             raise Invalid(f"parameter '{name}' is a number above zero, not {_shown(value)}")
         return int(exact) if exact == exact.to_integral_value() else float(exact)
 

@@ -72,11 +72,13 @@ def found(root: Node, segments: Sequence[str]) -> Node | None:
     return node if node.routes else None
 
 
-def fixed_paths(routes: Iterable[Route], root: Node) -> Mapping[bytes, Node]:
-    """Return the nodes of all paths without named parts, by raw path: no walk is needed there."""
-    paths: dict[bytes, Node] = {}
+def fixed_paths(
+    routes: Iterable[Route], root: Node
+) -> Mapping[bytes, tuple[Node, tuple[str, ...]]]:
+    """Return node and segments of all paths without named parts: no walk is needed there."""
+    paths: dict[bytes, tuple[Node, tuple[str, ...]]] = {}
     for route in routes:
         node = found(root, route.segments) if ANY not in route.path else None
         if node is not None:
-            paths[route.path.encode("ascii")] = node
+            paths[route.path.encode("ascii")] = (node, route.segments)
     return paths

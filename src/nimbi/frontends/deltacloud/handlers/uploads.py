@@ -53,6 +53,8 @@ async def post_blob(exchange: Exchange) -> Reply:
     metadata = blob_headers.metadata_of(exchange.headers)
     metadata |= blob_headers.metadata_of_form(parameters)
     bucket_id, id = exchange.arguments["bucket"], parameters.needed("blob_id")
+    if id in {".", ".."}:
+        raise Invalid(f"no path can name a blob that is called {id!r}")
     file = parameters.files.get("blob_data")
     if file is not None:
         new = NewBlob(

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,10 +14,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 # Far more than any answer here takes; it keeps a hanging server from hanging the tests.
 TIMEOUT_S = 20.0
 
+# The most that the server takes as a form.
+MAX_BODY_BYTES = 100_000
+
 HOST = "Host: h"
+
+# What can be listed and does not change by itself.
+COLLECTIONS = (
+    *("addresses", "buckets", "drivers", "firewalls", "hardware_profiles", "images", "instances"),
+    *("keys", "load_balancers", "network_interfaces", "networks", "realms"),
+    *("storage_snapshots", "storage_volumes", "subnets"),
+)
+BLOB = "/api/buckets/bucket1/blob1"
+
+# What a stack trace, a source line or an object would look like.
+INNARDS = re.compile(rb"Traceback|site-packages|\.py\"|line \d+, in |<[a-z_.]+ object at 0x")
+
+# What is sent, and the status that is right.
+Case = tuple[bytes, int]
 
 
 def login(user: str = "mockuser", password: str = "mockpassword") -> str:
@@ -66,11 +86,32 @@ class Answer:
 SILENCE = Answer(0, {}, b"")
 
 
+class Incoming:
+    """What comes from a socket. An answer that is read to its end leaves it open for the next."""
+
+    def __init__(self, source: socket.socket) -> None:
+        self.file = source.makefile("rb")
+
+    def makefile(self, _mode: str) -> "Incoming":
+        return self
+
+    def close(self) -> None:
+        """Stay open: this is called at the end of each answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
 class Connection:
     """One connection to the server."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+        self.incoming = Incoming(self.socket)
+
+    def close(self) -> None:
+        self.incoming.file.close()
+        self.socket.close()
 
     def send(self, data: bytes) -> None:
         """Send what the server takes; it may answer and close before it has all."""
@@ -88,7 +129,7 @@ class Connection:
 
     def answer(self, method: str = "GET") -> Answer:
         """Return the next answer."""
-        reader = http.client.HTTPResponse(self.socket, method=method)
+        reader = http.client.HTTPResponse(self.incoming, method=method)  # type: ignore[arg-type]
         try:
             reader.begin()
             body = reader.read()
@@ -97,6 +138,26 @@ class Connection:
         finally:
             reader.close()
         return Answer(reader.status, {k.lower(): v for k, v in reader.getheaders()}, body)
+
+
+def get(path: str | bytes, *headers: str | bytes) -> bytes:
+    return request(b"GET " + _bytes(path), LOGIN, *headers)
+
+
+def put(path: str, *headers: str | bytes, body: bytes = b"x") -> bytes:
+    return request(f"PUT {path}", LOGIN, *headers, body=body)
+
+
+def check(answer: Answer, status: int) -> None:
+    """Assert that this is the status, and that nothing shows that should not."""
+    assert answer.status == status, answer
+    assert INNARDS.search(answer.body) is None, answer
+    assert not any("set-cookie" in name or "x-evil" in name for name in answer.headers), answer
+
+
+def cases(table: dict[str, Case]) -> Any:
+    """Return the marks of a table: what is sent, and the status that is right, by name."""
+    return pytest.mark.parametrize(("data", "status"), table.values(), ids=table.keys())
 
 
 @dataclass(frozen=True)
@@ -112,7 +173,7 @@ class Server:
         try:
             yield connection
         finally:
-            connection.socket.close()
+            connection.close()
 
     def asked(self, data: bytes, *, ended: bool = False) -> Answer:
         """Return the answer to bytes on a new connection. `ended` says that no more come."""
@@ -123,22 +184,25 @@ class Server:
             method, *_ = data.split(b" ", 1)
             return connection.answer(method.decode("latin-1"))
 
-    def get(self, path: str, *headers: str) -> Any:
-        """Return the JSON at a path."""
-        line = f"GET {path}"
-        answer = self.asked(request(line, "Accept: application/json", LOGIN, *headers))
-        assert answer.status == 200, answer
-        return answer.json
+    def get(self, *paths: str) -> list[Any]:
+        """Return the JSON at some paths, over one connection."""
+        found = []
+        with self.connected() as connection:
+            for path in paths:
+                connection.send(request(f"GET {path}", "Accept: application/json", LOGIN))
+                answer = connection.answer()
+                assert answer.status == 200, answer
+                found.append(answer.json)
+        return found
 
     def world(self) -> Any:
-        """Return all that the cloud holds, save for what it measures."""
-        rels = [link["rel"] for link in self.get("/api")["api"]["links"] if link["rel"] != "metrics"]
-        return {rel: self.get(f"/api/{rel}") for rel in rels}
+        """Return all that the cloud holds."""
+        return self.get(*(f"/api/{name}" for name in COLLECTIONS), BLOB)
 
     def errors(self) -> list[dict[str, Any]]:
         """Return the lines of the log that tell of a failure of the server's own."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [line for line in lines if line["level"] not in {"debug", "info"}]
+        return [line for line in lines if line["level"] in {"error", "critical"}]
 
 
 @contextmanager
