@@ -1,4 +1,4 @@
-"""Paths, verbs, headers and logins that are wrong or meant badly: the right status, and no change."""
+"""Paths, verbs, headers and logins that are wrong or meant badly: right status, no change."""
 
 import pytest
 from tests.frontends.deltacloud.hostile.raw import (
