@@ -193,10 +193,9 @@ def test_the_document_is_one_of_openapi(schema: OpenApiSchema) -> None:
 
 @pytest.mark.parametrize("id", [*READ, *WISHES])
 def test_json_is_of_the_schema_that_the_document_tells(schema: OpenApiSchema, id: str) -> None:
+    body: dict[str, Any] = {"body": WISHES[id], "media_type": FORM} if id in WISHES else {}
     case = schema.find_operation_by_id(id).Case(
-        path_parameters=members(id),
-        query={"format": "json"},
-        **({"body": WISHES[id], "media_type": FORM} if id in WISHES else {}),
+        path_parameters=members(id), query={"format": "json"}, **body
     )
     answer = case.call_and_validate(auth=LOGIN, checks=CHECKS, allow_redirects=False)
     assert answer.status_code in {200, 201, 202}
