@@ -27,14 +27,26 @@ def view_of(exchange: Exchange) -> View:
 
 def listed(exchange: Exchange, kind: Kind, items: Sequence[Any], status: int = 200) -> Reply:
     """Answer with a whole collection."""
-    view = view_of(exchange)
-    if exchange.format is JSON:
-        return json_reply({kind.name: [kind.json(item, view) for item in items]}, status)
     if exchange.format is HTML:
+        view = view_of(exchange)
         members = [kind.json(item, view) for item in items]
         return html_reply(pages.collection_page(page_view(exchange), kind.name, members), status)
+    cloud = exchange.cloud
+    # What a document depends on besides its list.
+    how = (kind.name, exchange.format, exchange.base_url, cloud.driver.name, cloud.operations)
+    document = exchange.documents.find(items, how)
+    if document is None:
+        document = exchange.documents.keep(items, how, _list_body(exchange, kind, items))
+    media_type = APPLICATION_JSON if exchange.format is JSON else APPLICATION_XML
+    return Reply(status, document.body, media_type, tag=document.tag)
+
+
+def _list_body(exchange: Exchange, kind: Kind, items: Sequence[Any]) -> bytes:
+    view = view_of(exchange)
+    if exchange.format is JSON:
+        return _encode({kind.name: [kind.json(item, view) for item in items]})
     rows = "".join([kind.xml(item, view) for item in items])
-    return xml_reply(f"{DECLARATION}<{kind.name}>\n{rows}</{kind.name}>\n", status)
+    return f"{DECLARATION}<{kind.name}>\n{rows}</{kind.name}>\n".encode("utf-8", "replace")
 
 
 def shown(

@@ -27,6 +27,7 @@ from nimbi.frontends.deltacloud.routes.table import DOCUMENTED, ROUTES
 from nimbi.frontends.deltacloud.selection import Selection, selected
 from nimbi.frontends.deltacloud.sending import send_reply
 from nimbi.frontends.deltacloud.tree import fixed_paths, tree
+from nimbi.frontends.deltacloud.written import Documents
 from nimbi.gateway.clouds import Clouds, credentials_from_basic
 from nimbi.gateway.registry import Registry, UnknownDriver
 from nimbi.model.errors import CloudError, Unauthorized
@@ -63,6 +64,7 @@ class DeltacloudApp:
     ) -> None:
         self._clouds = clouds
         self._registry = registry
+        self._documents = Documents()
         self._default = Selection(default_driver, default_provider)
         self._login = Login(*credentials) if credentials is not None else None
         self._limits = bodies.Limits(max_body_bytes, max_file_bytes)
@@ -72,7 +74,7 @@ class DeltacloudApp:
         if scope["type"] != "http":
             await _other_protocol(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, self._default, self._registry)
+        exchange = Exchange(scope, receive, self._default, self._registry, self._documents)
         try:
             await self._answer(exchange, scope, send)
         except Gone:

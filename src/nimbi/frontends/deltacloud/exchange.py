@@ -14,6 +14,7 @@ from nimbi.frontends.deltacloud.formats import XML
 from nimbi.frontends.deltacloud.parameters import Parameters
 from nimbi.frontends.deltacloud.reply import no_host
 from nimbi.frontends.deltacloud.selection import Selection
+from nimbi.frontends.deltacloud.written import Documents
 from nimbi.gateway.audit import REQUEST_ID
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.registry import Registry
@@ -38,6 +39,7 @@ class Exchange:
         "arguments",
         "base_url",
         "cloud",
+        "documents",
         "driver",
         "format",
         "headers",
@@ -62,7 +64,12 @@ class Exchange:
     arguments: Mapping[str, str]
 
     def __init__(
-        self, scope: Scope, receive: Receive, selection: Selection, registry: Registry
+        self,
+        scope: Scope,
+        receive: Receive,
+        selection: Selection,
+        registry: Registry,
+        documents: Documents,
     ) -> None:
         self.method: str = scope["method"]
         self.receive = receive
@@ -70,6 +77,7 @@ class Exchange:
         self.path: str = ""
         self.base_url = ""
         self.registry = registry
+        self.documents = documents
         self.raw_query: bytes = scope.get("query_string", b"")
         self.query: Mapping[str, str] = {}
         self.parameters = Parameters()

@@ -12,7 +12,8 @@ PLAIN = "text/html;charset=utf-8"
 class Reply:
     """An answer. With `chunks` the content comes from there and `body` is not looked at.
 
-    `signed` says that the answer carries this API's own headers (Server, driver, ETag).
+    `signed` says that the answer carries this API's own headers (Server, driver, ETag); `tag` is
+    the ETag where it is known already.
     """
 
     status: int
@@ -21,6 +22,7 @@ class Reply:
     headers: Headers = ()
     chunks: AsyncIterator[bytes] | None = None
     signed: bool = True
+    tag: str | None = None
 
 
 class Refusal(Exception):

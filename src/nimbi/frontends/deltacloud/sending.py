@@ -1,7 +1,6 @@
 """Answers on their way to the client."""
 
 import asyncio
-import hashlib
 import logging
 from contextlib import aclosing
 from typing import Any
@@ -13,6 +12,7 @@ from nimbi.frontends.deltacloud.exchange import Exchange
 from nimbi.frontends.deltacloud.html.security import CONTENT_SECURITY_POLICY
 from nimbi.frontends.deltacloud.reply import Gone, Headers, Reply
 from nimbi.frontends.deltacloud.selection import signature
+from nimbi.frontends.deltacloud.written import tag_of
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ async def send_reply(reply: Reply, exchange: Exchange, send: Send) -> None:
         return
     body = reply.body
     if body and reply.signed and status in {200, 201}:
-        status, body = _tagged(exchange, status, body, headers)
+        status, body = _tagged(exchange, status, body, reply.tag or tag_of(body), headers)
     # The answer to HEAD tells the length that the one to GET has.
     if status not in WITHOUT_LENGTH and not (exchange.method == "HEAD" and not reply.signed):
         headers.append((b"content-length", b"%d" % len(body)))
@@ -61,9 +61,10 @@ async def send_reply(reply: Reply, exchange: Exchange, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"" if exchange.method == "HEAD" else body})
 
 
-def _tagged(exchange: Exchange, status: int, body: bytes, headers: RawHeaders) -> tuple[int, bytes]:
+def _tagged(
+    exchange: Exchange, status: int, body: bytes, tag: str, headers: RawHeaders
+) -> tuple[int, bytes]:
     """Add the tag of the body; the answer is 304 when the client has that body already."""
-    tag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
     headers.append((b"etag", tag.encode("ascii")))
     headers.append(CACHE_CONTROL)
     known = exchange.headers.get(b"if-none-match")

@@ -162,9 +162,7 @@ class _Canvas:
     def write_labels(self) -> None:
         """Write the labels last, each on clear ground, so that no line runs through one."""
         for at, text, anchor in self._labels:
-            left, top, right, bottom = self._draw.textbbox(
-                at, text, font=self._font, anchor=anchor
-            )
+            left, top, right, bottom = self._draw.textbbox(at, text, font=self._font, anchor=anchor)
             self._draw.rectangle((left - 2, top - 1, right + 2, bottom + 1), fill=PAPER)
             self._draw.text(at, text, fill=INK, font=self._font, anchor=anchor)
 

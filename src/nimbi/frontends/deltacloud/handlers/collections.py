@@ -1,6 +1,6 @@
 """What every collection can do: list, show, destroy."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -22,13 +22,13 @@ PAGE_SIZE = 1000
 
 async def everything(
     exchange: Exchange, page: Function, *args: Any, where: msgspec.Struct | None = None
-) -> list[Any]:
+) -> Sequence[Any]:
     """Return all items of a list: this API knows no pages."""
     call = exchange.cloud.call
     named = {} if where is None else {"where": where}
     first: Page[Any] = await call(page, *args, None, PAGE_SIZE, **named)
     if first.next is None:
-        return list(first.items)
+        return first.items
     items = list(first.items)
     seen = {first.next}
     marker: str | None = first.next
@@ -81,13 +81,13 @@ def destroy(name: str, operation: Function) -> Handler:
     return handler
 
 
-def with_id(exchange: Exchange, items: list[Any]) -> list[Any]:
+def with_id(exchange: Exchange, items: Sequence[Any]) -> Sequence[Any]:
     """Return the items that the parameter `id` leaves."""
     id = exchange.parameters.line("id")
     return items if id is None else [item for item in items if item.id == id]
 
 
-def with_state(exchange: Exchange, items: list[Any]) -> list[Any]:
+def with_state(exchange: Exchange, items: Sequence[Any]) -> Sequence[Any]:
     """Return the items that the parameter `state` leaves, in whatever case it is written."""
     state = exchange.parameters.line("state")
     return items if state is None else [item for item in items if item.state == state.lower()]

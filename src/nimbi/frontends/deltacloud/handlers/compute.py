@@ -1,5 +1,7 @@
 """Instances, images, keys and hardware profiles."""
 
+from collections.abc import Sequence
+
 from nimbi.driver.capabilities import Function
 from nimbi.driver.compute import HardwareProfiles, Images, Instances, Keys
 from nimbi.frontends.deltacloud.answers import (
@@ -45,7 +47,9 @@ async def list_instances(exchange: Exchange) -> Reply:
     realm_id, state, owner_id = given.line("realm_id"), given.line("state"), given.line("owner_id")
     asked = realm_id and "realm_filter" in exchange.cloud.features(Instances)
     where = InstanceFilter(realm_id=realm_id) if asked else None
-    items: list[Instance] = await timed(exchange, everything(exchange, Instances.page, where=where))
+    items: Sequence[Instance] = await timed(
+        exchange, everything(exchange, Instances.page, where=where)
+    )
     return listed(
         exchange,
         INSTANCES,
@@ -68,7 +72,7 @@ async def list_images(exchange: Exchange) -> Reply:
             f"{exchange.cloud.driver.name} cannot tell which images are your own", "images.owner_id"
         )
     where = ImageFilter(owner_id=owner_id) if owner_id and honoured else None
-    items: list[Image] = await timed(exchange, everything(exchange, Images.page, where=where))
+    items: Sequence[Image] = await timed(exchange, everything(exchange, Images.page, where=where))
     return listed(
         exchange,
         IMAGES,
@@ -84,7 +88,7 @@ async def list_images(exchange: Exchange) -> Reply:
 async def list_profiles(exchange: Exchange) -> Reply:
     """List profiles, the smallest first, opaque ones last."""
     architecture = exchange.parameters.line("architecture")
-    items: list[HardwareProfile] = await timed(
+    items: Sequence[HardwareProfile] = await timed(
         exchange, everything(exchange, HardwareProfiles.page)
     )
     fitting = [
