@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nimbi.driver.interface import Place
+from nimbi.drivers.mock import DRIVER
 from nimbi.drivers.mock.blobs import MockBlobs
 from nimbi.drivers.mock.cloud import MockCloud, Settings
 from nimbi.drivers.mock.contents import LEFTOVER_S
@@ -188,3 +190,14 @@ async def test_64_creates_at_once_are_64_instances(tmp_path: Path) -> None:
         wish = NewInstance(image_id="img1")
         made = await asyncio.gather(*(instances.create(wish) for _ in range(64)))
         assert {instance.id for instance in made} == {f"inst{n}" for n in range(4, 68)}
+
+
+async def test_what_a_killed_process_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    scratch = tmp_path / "state" / "scratch"
+    no_process = "4194305"  # one more than the largest number that Linux gives
+    (scratch / f"{no_process}-left").mkdir(parents=True)
+    async with DRIVER.start(Settings(storage=None), Place(tmp_path / "state")):
+        made = [path.name for path in scratch.iterdir()]
+        assert len(made) == 1
+        assert made[0].startswith(f"{os.getpid()}-")
+    assert list(scratch.iterdir()) == []

@@ -395,7 +395,7 @@ async def test_an_instance_with_all_its_parts(api: Client) -> None:
     assert [v["id"] for v in told["storage_volumes"]] == ["vol1"]
 
 
-# Facts 9.6: what the original's conformance tests want of an instance.
+# What the original's conformance tests want of an instance.
 INSTANCE_KEYS = {
     *("name", "owner", "image", "realm", "state", "actions", "public_addresses"),
     *("private_addresses", "create_image", "hardware_profile", "storage_volumes"),

@@ -135,7 +135,8 @@ async def test_a_missing_parameter_is_told_in_one_plain_line(
         ("multipart/form-data; boundary=b; charset=utf-7", b"--b--", 415),
         (
             "multipart/form-data; boundary=b",
-            b'--b\r\nContent-Disposition: form-data; name="name"; filename="f"\r\n\r\nx\r\n--b--\r\n',
+            b'--b\r\nContent-Disposition: form-data; name="name"; filename="f"\r\n'
+            b"\r\nx\r\n--b--\r\n",
             400,
         ),
         (

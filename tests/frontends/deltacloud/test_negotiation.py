@@ -84,7 +84,7 @@ async def test_a_path_that_does_not_exist_is_not_found_whatever_is_accepted(api:
         assert answer.headers["x-cascade"] == "pass"
 
 
-# Facts 2.7: these documents have no declaration.
+# These documents have no declaration.
 BARE = ["/api", "/api/drivers", "/api/drivers/mock", "/api/instance_states"]
 
 

@@ -27,17 +27,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class MockCloud:
-    """What all sessions share. `clock` counts seconds; the default is the running loop's."""
+    """What all sessions share. `clock` counts seconds; the default is the running loop's.
+
+    Blobs of a cloud in memory are kept below `scratch`, None is the system's place for such.
+    """
 
     def __init__(
         self,
         settings: Settings | None = None,
         clock: Callable[[], float] = lambda: asyncio.get_running_loop().time(),
+        scratch: Path | None = None,
     ) -> None:
         settings = settings or Settings()
         self._clock = clock
         self._storage = _storage(settings.storage)
-        self.contents = Contents(self._storage.contents if self._storage else None)
+        self.contents = Contents(self._storage.contents if self._storage else None, scratch)
         # A cloud that is found has its blobs already; a new one must have them before it is seen.
         self.world = World(self._first, self._storage, clock)
         self.contents.sweep(self._contents_known())

@@ -1,5 +1,6 @@
 """The bytes of blobs, each content a file under a name that no user chose."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -28,10 +29,13 @@ class Stored:
 
 
 class Contents:
-    """A folder of contents; None is a temporary one, gone at `close`."""
+    """A folder of contents; None is a temporary one, gone at `close`.
 
-    def __init__(self, folder: Path | None) -> None:
-        self._own = tempfile.TemporaryDirectory(prefix="nimbi-mock-") if folder is None else None
+    Temporary folders are made below `scratch`, where what killed processes left is removed first.
+    """
+
+    def __init__(self, folder: Path | None, scratch: Path | None = None) -> None:
+        self._own = _temporary(scratch) if folder is None else None
         self.folder = folder or Path(self._own.name if self._own else "")
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -103,6 +107,17 @@ class Contents:
     def close(self) -> None:
         if self._own is not None:
             self._own.cleanup()
+
+
+def _temporary(scratch: Path | None) -> tempfile.TemporaryDirectory[str]:
+    if scratch is None:
+        return tempfile.TemporaryDirectory(prefix="nimbi-mock-")
+    scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in scratch.iterdir():
+        # Named by the process that made it; another server on this machine may still run.
+        if not Path("/proc", left.name.partition("-")[0]).exists():
+            _remove(left)
+    return tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=scratch)
 
 
 async def _fill(spool: Spool, chunks: AsyncIterator[bytes], size_bytes: int | None) -> int:

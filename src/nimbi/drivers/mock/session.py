@@ -53,7 +53,7 @@ class Session:
 async def start(settings: Settings, place: Place) -> AsyncIterator[MockCloud]:
     """Find the cloud or make a new one. Raises CloudUnavailable when its folder can't be used."""
     try:
-        cloud = MockCloud(settings)
+        cloud = MockCloud(settings, scratch=place.state_dir / "scratch")
     except OSError as error:
         raise CloudUnavailable(f"the mock cloud can't be kept: {error}") from error
     try:

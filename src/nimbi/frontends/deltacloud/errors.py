@@ -28,7 +28,7 @@ class Told:
     text: str
 
 
-# Facts 6.5, with three conditions that the original knew no status for: 429 and 503.
+# The statuses of the original, and for three conditions that it knew no status for, 429 and 503.
 ERRORS: Mapping[type[model.CloudError], Told] = {
     model.CloudError: Told(502, "ProviderError", "Backend Server Error"),
     model.Unauthorized: Told(401, "AuthenticationFailure", "Unauthorized"),
