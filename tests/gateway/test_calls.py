@@ -165,6 +165,12 @@ async def test_an_unknown_error_tells_its_kind_and_nothing_of_its_text(cloud, sc
     assert raised.value.__cause__ is error
 
 
+async def test_a_missing_library_is_told_with_the_extra_that_brings_it(cloud, script):
+    script["instances.get"] = [ModuleNotFoundError("No module named 'x'", name="x")]
+    with pytest.raises(CloudError, match=r"package 'x'.*pip install 'nimbi\[scripted\]'"):
+        await cloud.instances.get("i-1")
+
+
 async def test_a_timeout_of_the_drivers_own_is_a_timeout(cloud, script):
     script["instances.stop"] = [TimeoutError()]
     with pytest.raises(Timeout, match="scripted gave no answer in time"):

@@ -22,4 +22,10 @@ def to_cloud_error(driver: Driver[Any, Any], error: Exception) -> CloudError:
         return known
     if isinstance(error, TimeoutError):
         return Timeout(f"{driver.name} gave no answer in time")
+    if isinstance(error, ModuleNotFoundError):
+        # A user installs only what their clouds need, each driver's needs under its own name.
+        return CloudError(
+            f"{driver.name} needs the Python package {error.name!r}, which is not installed: "
+            f"pip install 'nimbi[{driver.name}]'"
+        )
     return CloudError(f"{driver.name} failed with an unexpected {type(error).__name__}")

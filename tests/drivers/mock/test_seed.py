@@ -20,6 +20,7 @@ from nimbi.drivers.mock.session import OfSession, Session
 from nimbi.drivers.mock.snapshots import MockSnapshots
 from nimbi.drivers.mock.subnets import MockSubnets
 from nimbi.drivers.mock.volumes import MockVolumes
+from nimbi.model.errors import CloudError, Timeout, Unsupported
 from nimbi.model.hardware_profiles import Enum, Fixed, Range
 from nimbi.model.images import ImageState
 from nimbi.model.instances import InstanceState
@@ -177,3 +178,14 @@ async def test_blobs_have_the_sizes_and_metadata_of_the_original(session: Sessio
     ]
     content = await blobs.read("bucket1", "blob1")
     assert b"".join([chunk async for chunk in content.chunks]) == b"content of blob 1"
+
+
+@pytest.mark.parametrize(
+    ("id", "kind"), [("501", Unsupported), ("502", CloudError), ("504", Timeout)]
+)
+async def test_some_realms_fail_on_purpose(
+    session: Session, id: str, kind: type[CloudError]
+) -> None:
+    with pytest.raises(CloudError, match="Message$") as raised:
+        await MockRealms(session).get(id)
+    assert type(raised.value) is kind
