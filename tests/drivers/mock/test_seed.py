@@ -186,6 +186,6 @@ async def test_blobs_have_the_sizes_and_metadata_of_the_original(session: Sessio
 async def test_some_realms_fail_on_purpose(
     session: Session, id: str, kind: type[CloudError]
 ) -> None:
-    with pytest.raises(CloudError, match="Message$") as raised:
+    with pytest.raises(CloudError, match=r"Message$") as raised:
         await MockRealms(session).get(id)
     assert type(raised.value) is kind
