@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from nimbi.driver.capabilities import BY_ID
+from nimbi.cli.main import PARTS
+from nimbi.driver.capabilities import BY_ID, INTERFACES, features
 from nimbi.gateway.registry import Registry
 from nimbi.model.errors import ERRORS
+from nimbi.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -27,6 +29,25 @@ def test_every_operation_has_a_heading() -> None:
 
 def test_every_error_has_a_heading() -> None:
     assert {error.__name__ for error in ERRORS} <= headings("reference/errors.md")
+
+
+def test_every_setting_has_a_heading() -> None:
+    assert set(SETTINGS) <= headings("reference/settings.md")
+
+
+def test_every_command_has_a_heading() -> None:
+    assert {f"nimbi {name}" for name in PARTS} <= headings("reference/commands.md")
+
+
+def test_every_feature_of_a_driver_has_a_heading() -> None:
+    registry = Registry()
+    declared = {
+        f"{interface.name}.{feature}"
+        for name in registry.names()
+        for interface in INTERFACES
+        for feature in features(registry.driver(name), interface)
+    }
+    assert declared <= headings("reference/features.md")
 
 
 def test_every_driver_has_a_page() -> None:
