@@ -16,13 +16,19 @@ UV := $(shell command -v uv 2>/dev/null)
 # PROGRAM:PACKAGE, by Debian's names.
 MACHINES := qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils busybox:busybox-static \
 	dropbear:dropbear-bin mke2fs:e2fsprogs ssh:openssh-client zstd:zstd curl:curl kernel:
+# What the whole private cloud needs beside that: networks, balancers, images, the guest agent.
+CLOUD := ip:iproute2 nsenter:util-linux nft:nftables dnsmasq:dnsmasq-base pasta:passt \
+	haproxy:haproxy mmdebstrap:mmdebstrap mcopy:mtools sgdisk:gdisk \
+	/usr/lib/syslinux/mbr/gptmbr.bin:syslinux-common syslinux:syslinux \
+	/usr/share/OVMF/OVMF_CODE_4M.fd:ovmf \
+	/usr/lib/systemd/boot/efi/systemd-bootx64.efi:systemd-boot-efi qemu-ga:qemu-guest-agent
 PEERS := nginx:nginx-light wrk:wrk curl:curl
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 setup: $(READY) ## Install Python packages into .venv, once and when they change
-	@if ! .ci/packages $(MACHINES) && [ "$${CI:-}" = true ]; then exit 1; fi
+	@if ! .ci/packages $(MACHINES) $(CLOUD) && [ "$${CI:-}" = true ]; then exit 1; fi
 
 $(READY): pyproject.toml constraints.txt
 ifneq ($(UV),)
@@ -55,8 +61,8 @@ check: $(READY) ## Lint, format, types, layers, generated docs
 	@$(BIN)/python -m cogapp --check $(GENERATED)
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(READY) ## Measure, as ratios against nginx and a bare route
-	@.ci/packages $(PEERS)
+bench: $(READY) ## Measure, as ratios against nginx, a bare route and bare QEMU
+	@.ci/packages $(PEERS) $(MACHINES)
 	@$(BIN)/python -m bench
 
 # Pages with parts that are made from the code.

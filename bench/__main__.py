@@ -5,13 +5,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import blobs, requests, starting
+from bench import blobs, guests, local_blobs, requests, starting
 from bench.table import show
 
 MEASURES = {
     "requests": requests.measure,
     "blobs": blobs.measure,
+    "local blobs": local_blobs.measure,
     "starting": starting.measure,
+    "guests": guests.measure,
 }
 
 

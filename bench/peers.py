@@ -70,12 +70,12 @@ def starlette() -> Iterator[Server]:
 
 
 @contextmanager
-def nimbi(state: Path) -> Iterator[Server]:
-    """Run `nimbi serve` on the mock cloud, as it is by default, its log in a file."""
+def nimbi(state: Path, driver: str = "mock") -> Iterator[Server]:
+    """Run `nimbi serve` on a cloud, as it is by default, its log in a file."""
     port = free_port()
     program = Path(sys.executable).with_name("nimbi")
-    flags = ["--driver", "mock", "--host", "127.0.0.1", "--port", str(port)]
-    state.mkdir(mode=0o700)
+    flags = ["--driver", driver, "--host", "127.0.0.1", "--port", str(port)]
+    state.mkdir(mode=0o700, exist_ok=True)
     with running(
         [program, "serve", *flags, "--log", state / "log"],
         port,

@@ -18,7 +18,7 @@ from nimbi.driver.operation import Collection
 from nimbi.frontends.deltacloud.routes.table import DOCUMENTED
 from nimbi.gateway.registry import Registry
 from nimbi.model import errors
-from nimbi.model.buckets import NewBucket
+from nimbi.model.buckets import BlobFilter, NewBlob, NewBucket
 from nimbi.model.features import Feature, features_of
 from nimbi.model.images import ImageFilter, NewImage
 from nimbi.model.instances import InstanceFilter, NewInstance
@@ -32,6 +32,7 @@ REQUESTS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "keys": (NewKey,),
     "volumes": (NewVolume,),
     "buckets": (NewBucket,),
+    "blobs": (BlobFilter, NewBlob),
 }
 
 
@@ -161,14 +162,46 @@ def setting_list() -> str:
     return "\n".join(parts).rstrip()
 
 
+def state_layout() -> str:
+    """Return the table of what is below the local cloud's state directory."""
+    from nimbi.qemu.state import LAYOUT
+
+    return table(["name", "what it holds"], ([f"`{name}`", text] for name, text in LAYOUT.items()))
+
+
+def ladder() -> str:
+    """Return the table of the local cloud's collections, by the rungs that have them."""
+    from nimbi.drivers.local import DRIVER
+    from nimbi.drivers.local.narrowing import OF_FABRIC
+
+    having = supported(DRIVER)
+    rows = []
+    for interface in collection_classes(DRIVER):
+        names = [
+            id.partition(".")[2] for id in sorted(having) if id.startswith(f"{interface.name}.")
+        ]
+        user = "no" if interface.name in OF_FABRIC else "yes"
+        rows.append([words(interface.name), ", ".join(names), user, "yes"])
+    return table(["collection", "operations", "`user`", "`userns`, `root`"], rows)
+
+
 def command_list() -> str:
     """Return the help of every command."""
     parts = ["### nimbi", "", *_help(main, "nimbi")]
     for name in PARTS:
         command = main.get_command(click.Context(main), name)
         if command is not None:
-            parts += [f"### nimbi {name}", "", *_help(command, f"nimbi {name}")]
+            parts += _helps(command, f"nimbi {name}")
     return "\n".join(parts).rstrip()
+
+
+def _helps(command: click.Command, name: str) -> list[str]:
+    """Return the help of a command, and of those below it."""
+    parts = [f"### {name}", "", *_help(command, name)]
+    if isinstance(command, click.Group):
+        for below in sorted(command.commands):
+            parts += _helps(command.commands[below], f"{name} {below}")
+    return parts
 
 
 def _help(command: click.Command, name: str) -> list[str]:

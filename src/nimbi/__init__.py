@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     from nimbi.gateway.audit import Hooks
     from nimbi.gateway.cloud import Cloud as Cloud
     from nimbi.model.addresses import NewAddress as NewAddress
+    from nimbi.model.buckets import BlobFilter as BlobFilter
     from nimbi.model.buckets import ByteRange as ByteRange
     from nimbi.model.buckets import NewBlob as NewBlob
     from nimbi.model.buckets import NewBucket as NewBucket
+    from nimbi.model.consoles import ConsoleKind as ConsoleKind
     from nimbi.model.firewalls import AddressSource as AddressSource
     from nimbi.model.firewalls import GroupSource as GroupSource
     from nimbi.model.firewalls import NewFirewall as NewFirewall
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AddressSource",
     "Addresses",
+    "BlobFilter",
     "Blobs",
     "Buckets",
     "ByteRange",
@@ -82,6 +85,7 @@ __all__ = [
     "CloudUnavailable",
     "Command",
     "Conflict",
+    "ConsoleKind",
     "Firewalls",
     "Forbidden",
     "GroupSource",
@@ -153,9 +157,11 @@ WHERE = {
     "Volumes": "nimbi.driver.storage",
     "Cloud": "nimbi.gateway.cloud",
     "NewAddress": "nimbi.model.addresses",
+    "BlobFilter": "nimbi.model.buckets",
     "ByteRange": "nimbi.model.buckets",
     "NewBlob": "nimbi.model.buckets",
     "NewBucket": "nimbi.model.buckets",
+    "ConsoleKind": "nimbi.model.consoles",
     "AddressSource": "nimbi.model.firewalls",
     "GroupSource": "nimbi.model.firewalls",
     "NewFirewall": "nimbi.model.firewalls",

@@ -1,14 +1,22 @@
-"""One HTTP connection: what uvicorn's httptools protocol does, with limits on request heads."""
+"""One connection: what uvicorn's httptools protocol does, with limits on request heads."""
 
 import asyncio
+from typing import Any
 
+from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from nimbi.outgoing import EXTENSIONS, Outgoing
 
 # The request line and all headers; as much as common servers and proxies allow.
 HEAD_BYTES = 64 * 1024
 
 # A head comes in one packet as a rule; who takes longer than this holds a connection for nothing.
 HEAD_S = 30.0
+
+# Where a request may become a WebSocket.
+WEBSOCKETS = b"/consoles/"
 
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -33,6 +41,9 @@ class LimitedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.scheme == "http":
+            # What TLS protects has to come through this process.
+            self.app = self._serve
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -58,6 +69,23 @@ class LimitedConnection(HttpToolsProtocol):
         self._disarm()
         super().on_headers_complete()
 
+    def _should_upgrade(self) -> bool:
+        # Who asks for another protocol elsewhere is answered by HTTP (RFC 9110, 7.8).
+        return self.url.startswith(WEBSOCKETS) and super()._should_upgrade()
+
+    def on_body(self, body: bytes) -> None:
+        # uvicorn gathers in an array and copies that; bytes after nothing are taken as they are.
+        waiting = self.cycle.body
+        if not waiting:
+            self.cycle.body = b""  # type: ignore[assignment]
+        elif not isinstance(waiting, bytearray):
+            self.cycle.body = bytearray(waiting)
+        super().on_body(body)
+
+    def _serve(self, scope: Any, receive: Any, send: Any) -> Any:
+        scope["extensions"] = EXTENSIONS
+        return self.config.loaded_app(scope, receive, Outgoing(self.loop, send))
+
     def _arm(self) -> None:
         self._deadline = self.loop.call_later(HEAD_S, self._late)
 
@@ -77,3 +105,13 @@ class LimitedConnection(HttpToolsProtocol):
             if answer and (self.cycle is None or self.cycle.response_complete):
                 self.transport.write(answer)
             self.transport.close()
+
+
+def websocket_connection(
+    config: Config, server_state: ServerState, app_state: dict[str, Any]
+) -> asyncio.Protocol:
+    """Return what speaks WebSocket on a connection whose request asks for that."""
+    # Its library takes memory in each worker, and most servers never meet a WebSocket.
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(config, server_state, app_state)

@@ -18,13 +18,16 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from nimbi.connection import LimitedConnection
+from nimbi.connection import LimitedConnection, websocket_connection
 from nimbi.observability.metrics import MULTIPROCESS_DIR
 from nimbi.observability.requests import App
 from nimbi.server import build_app
 from nimbi.settings import Settings
 
 BACKLOG = 1024
+
+# Of one WebSocket message; a paste into a console is cut into smaller ones by all clients.
+MESSAGE_BYTES = 256 * 1024
 
 # A server keeps much for long and makes little garbage that only the collector finds; the default
 # of 700 objects makes it look through everything many times a second.
@@ -171,7 +174,9 @@ def _config(settings: Settings) -> uvicorn.Config:
         workers=settings.workers,
         http=LimitedConnection,
         loop="uvloop",
-        ws="none",
+        ws=websocket_connection,  # type: ignore[arg-type]  # it is called, and nothing else
+        ws_max_size=MESSAGE_BYTES,
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from nimbi.driver.capabilities import BY_ID
+from nimbi.driver.measurements import Measurement
 from nimbi.gateway.audit import CallEvent, Hooks
 from nimbi.gateway.clouds import Clouds
 from nimbi.gateway.registry import Registry
@@ -21,9 +23,13 @@ from nimbi.observability.requests import App, Observed, Receive, Scope, Send
 from nimbi.observability.sink import Sink
 from nimbi.settings import Settings, SettingsError
 
+if TYPE_CHECKING:
+    from nimbi.frontends.consoles.app import ConsolesApp
+
 # Our own paths, beside those of the front ends.
 HEALTH = "/healthz"
 METRICS = "/metrics"
+CONSOLES = "/consoles"
 OWN = frozenset({HEALTH, METRICS})
 
 # How often a worker tells the others how many sessions it has open.
@@ -54,8 +60,11 @@ def build_app(
     )
     access = AccessLog(sink, form) if settings.access_log else None
     ledger = Ledger(metrics, access, _frontend_of)
-    front = _deltacloud(settings, registry, clouds)
-    return Observed(_Site(settings, front, clouds, metrics, ledger, on_started), ledger)
+    fronts = _Fronts(
+        _deltacloud(settings, registry, clouds) if "deltacloud" in settings.frontends else None,
+        _consoles(settings, registry, clouds) if "consoles" in settings.frontends else None,
+    )
+    return Observed(_Site(settings, fronts, clouds, metrics, ledger, on_started), ledger)
 
 
 def opened_log(settings: Settings) -> Sink:
@@ -131,23 +140,37 @@ def _hooks(settings: Settings, metrics: Metrics) -> Hooks:
     return Hooks(on_call)
 
 
+@dataclass(frozen=True)
+class _Fronts:
+    """The front ends that were asked for."""
+
+    deltacloud: App | None
+    consoles: "ConsolesApp | None"
+
+    def of(self, scope: Scope) -> App | None:
+        if self.consoles is not None and is_below(CONSOLES, scope["path"]):
+            return self.consoles
+        return self.deltacloud
+
+
 class _Site:
-    """Our own paths, and the front end for all others."""
+    """Our own paths, and the front ends for all others."""
 
     def __init__(
         self,
         settings: Settings,
-        front: App,
+        fronts: _Fronts,
         clouds: Clouds,
         metrics: Metrics,
         ledger: Ledger,
         on_started: Callable[[], None] | None,
     ) -> None:
-        self._front = front
+        self._fronts = fronts
         self._clouds = clouds
         self._metrics = metrics
         self._ledger = ledger
         self._on_started = on_started
+        self._configured = {*settings.drivers, *([settings.driver] if settings.driver else [])}
         routes = [Route(HEALTH, _healthy)]
         if settings.metrics:
             routes.append(Route(METRICS, self._measured))
@@ -155,15 +178,21 @@ class _Site:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Past the router, which would match our own two paths at each request of a front end.
-        if scope["type"] == "http" and scope["path"] not in OWN:
-            await self._front(scope, receive, send)
-        else:
-            await self._router(scope, receive, send)
+        front = None
+        if scope["type"] != "lifespan" and scope["path"] not in OWN:
+            front = self._fronts.of(scope)
+        await (front or self._router)(scope, receive, send)
 
     async def _measured(self, _request: Request) -> Response:
         self._ledger.flush()
-        self._metrics.sessions(self._clouds.open_sessions())
-        return Response(self._metrics.render(), media_type=CONTENT_TYPE)
+        self._count_open()
+        measured = await asyncio.to_thread(self._measurements)
+        return Response(self._metrics.render(measured), media_type=CONTENT_TYPE)
+
+    def _measurements(self) -> list[Measurement]:
+        # A cloud may be at work in another worker, so those of the settings are asked too.
+        names = {*self._clouds.registry.loaded(), *self._configured}
+        return [one for name in sorted(names) for one in self._clouds.measurements(name)]
 
     @asynccontextmanager
     async def _life(self, _app: object) -> AsyncIterator[None]:
@@ -182,13 +211,25 @@ class _Site:
 
     async def _tell(self) -> None:
         while True:
-            self._metrics.sessions(self._clouds.open_sessions())
+            self._count_open()
             await asyncio.sleep(TELL_EVERY_S)
+
+    def _count_open(self) -> None:
+        self._metrics.sessions(self._clouds.open_sessions())
+        if self._fronts.consoles is not None:
+            self._metrics.consoles(self._fronts.consoles.open_consoles)
 
 
 def _frontend_of(path: str) -> str:
     """Return the front end that answers a path; `server` for our own paths."""
+    if is_below(CONSOLES, path):
+        return "consoles"
     return "server" if path in OWN else "deltacloud"
+
+
+def is_below(place: str, path: str) -> bool:
+    """Return whether a path is this place, or below it."""
+    return path.startswith(place) and path[len(place) : len(place) + 1] in {"", "/"}
 
 
 async def _healthy(_request: Request) -> Response:
@@ -199,13 +240,31 @@ def _deltacloud(settings: Settings, registry: Registry, clouds: Clouds) -> App:
     # A front end that is not asked for costs no memory.
     from nimbi.frontends.deltacloud.app import DeltacloudApp
 
-    login = (settings.user, settings.password) if settings.user and settings.password else None
     return DeltacloudApp(
         clouds,
         registry,
         settings.driver or "",
         settings.provider,
-        credentials=login,
+        credentials=_login(settings),
         max_body_bytes=settings.max_body_bytes,
         realm_host=settings.realm_host,
     )
+
+
+def _consoles(settings: Settings, registry: Registry, clouds: Clouds) -> "ConsolesApp":
+    from nimbi.frontends.consoles.app import ConsolesApp
+
+    return ConsolesApp(
+        clouds,
+        registry,
+        settings.driver or "",
+        settings.provider,
+        folder=settings.state_path() / "consoles",
+        credentials=_login(settings),
+        realm="consoles@" + settings.realm_host.replace("\\", "").replace('"', ""),
+    )
+
+
+def _login(settings: Settings) -> tuple[str, str] | None:
+    """Return the login for every request, when the server has one of its own."""
+    return (settings.user, settings.password) if settings.user and settings.password else None

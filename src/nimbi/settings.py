@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 # Front ends that this version has; a server may offer any of them.
-FRONTENDS = ("deltacloud",)
+FRONTENDS = ("deltacloud", "consoles")
 
 
 class SettingsError(Exception):
@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
             "-f --frontend",
             "NAME",
         ),
-    ] = ("deltacloud",)
+    ] = FRONTENDS
     tls_cert: Annotated[
         str | None,
         _meta(

@@ -24,8 +24,8 @@ from nimbi.drivers.mock.keys import MockKeys
 from nimbi.drivers.mock.session import LOGIN
 from nimbi.drivers.mock.volumes import MockVolumes
 from nimbi.gateway.cloud import Cloud
-from nimbi.model.buckets import Blob, BlobContent, ByteRange, NewBlob
-from nimbi.model.errors import Invalid, NotFound, Unauthorized
+from nimbi.model.buckets import Blob, BlobContent, BlobFilter, BlobPage, ByteRange, NewBlob
+from nimbi.model.errors import Conflict, Invalid, NotFound, Unauthorized
 from nimbi.model.instances import InstanceState
 from nimbi.model.keys import Key
 from nimbi.model.page import Page
@@ -257,6 +257,53 @@ class Greedy(MockBlobs):
 
 class TestGreedy(OnBroken, conformance.ConformsToBlobs):
     driver = driver_with(Greedy)
+
+
+class Unfiltered(MockBlobs):
+    """Says that it honours a prefix, and lists all."""
+
+    async def page(
+        self, bucket_id: str, marker: str | None, limit: int, where: BlobFilter = BlobFilter()
+    ) -> BlobPage:
+        return await super().page(bucket_id, marker, limit, BlobFilter(delimiter=where.delimiter))
+
+
+class TestUnfiltered(OnBroken, conformance.ConformsToBlobs):
+    driver = driver_with(Unfiltered)
+
+
+class Repeating(MockBlobs):
+    """Tells a common prefix on each page that has blobs below it."""
+
+    async def page(
+        self, bucket_id: str, marker: str | None, limit: int, where: BlobFilter = BlobFilter()
+    ) -> BlobPage:
+        plain = await super().page(bucket_id, marker, limit, BlobFilter(prefix=where.prefix))
+        if where.delimiter is None:
+            return plain
+        start = len(where.prefix or "")
+        cuts = [(blob, *blob.id[start:].partition(where.delimiter)[:2]) for blob in plain.items]
+        told = {blob.id[:start] + head + cut for blob, head, cut in cuts if cut}
+        blobs = tuple(blob for blob, _, cut in cuts if not cut)
+        return BlobPage(blobs, plain.next, tuple(sorted(told)))
+
+
+class TestRepeating(OnBroken, conformance.ConformsToBlobs):
+    driver = driver_with(Repeating)
+
+
+class Hasty(MockBlobs):
+    """Looks at the condition of a write before the content comes, and not again."""
+
+    async def write(self, new: NewBlob, chunks: AsyncIterator[bytes]) -> Blob:
+        present = await self.page(new.bucket_id, None, 1000)
+        if new.only_new and new.id in {blob.id for blob in present.items}:
+            raise Conflict("it is there")
+        return await super().write(changed(new, only_new=None, only_over=None), chunks)
+
+
+class TestHasty(OnBroken, conformance.ConformsToBlobs):
+    driver = driver_with(Hasty)
 
 
 class Talkative(MockKeys):

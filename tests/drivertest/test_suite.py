@@ -30,6 +30,10 @@ CAUGHT = [
     ("Torn", "test_content_not_of_the_told_size_is_invalid_and_leaves_no_trace"),
     ("OffByOne", "test_a_range_gives_just_its_bytes"),
     ("Greedy", "test_a_large_blob_is_read_in_little_memory"),
+    ("Unfiltered", "test_a_prefix_shows_what_begins_with_it"),
+    ("Repeating", "test_a_delimiter_joins_what_is_alike_up_to_it"),
+    ("Hasty", "test_of_many_who_write_only_what_is_new_one_does"),
+    ("Hasty", "test_only_over_an_etag_writes_over_that_and_nothing_else"),
     ("Talkative", "test_the_private_part_is_told_only_once"),
     ("Lying", "test_destroy_ends_an_instance_from_each_state_that_allows_it"),
     ("Inventive", "test_a_collection_has_no_operations_of_its_own"),
@@ -45,6 +49,7 @@ UNCONCERNED = [
     ("Slipping", "test_a_size_that_no_disk_has_is_invalid"),
     ("Racing", "test_the_same_token_twice_makes_one_thing"),
     ("Lying", "test_an_unknown_id_is_not_found"),
+    ("Hasty", "test_only_new_writes_once"),
     ("Sound", "test_what_was_destroyed_is_gone"),
 ]
 SKIPPED = ("Indestructible", "test_what_was_destroyed_is_gone")

@@ -11,6 +11,7 @@ import pytest
 
 from nimbi.driver.blobs import Blobs
 from nimbi.driver.compute import Instances
+from nimbi.driver.consoles import ConsoleStream
 from nimbi.driver.interface import Account, Driver, Place
 from nimbi.driver.states import StateMachine, Transition
 from nimbi.gateway.audit import Audit, Hooks
@@ -19,6 +20,7 @@ from nimbi.gateway.clouds import Clouds, collections_of
 from nimbi.gateway.limits import DEFAULT_LIMITS, Limits, PoolLimits
 from nimbi.gateway.registry import Registry
 from nimbi.model.buckets import Blob, BlobContent, ByteRange, NewBlob
+from nimbi.model.consoles import ConsoleKind
 from nimbi.model.errors import CloudError, Conflict
 from nimbi.model.instances import Instance, InstanceFilter, InstanceState, NewInstance
 from nimbi.model.page import Page
@@ -78,6 +80,9 @@ class ScriptedInstances(Instances):
 
     async def create_many(self, new: NewInstance, count: int) -> tuple[Instance, ...]:
         return await self.script.play("instances.create_many", new, count)
+
+    async def open_console(self, id: str, kind: ConsoleKind) -> ConsoleStream:
+        return await self.script.play("instances.open_console", id, kind)
 
     async def stop(self, id: str) -> None:
         await self.script.play("instances.stop", id)

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nimbi.driver.blobs import Blobs
 from nimbi.driver.compute import Instances, Keys
 from nimbi.driver.interface import Driver
 from nimbi.driver.states import StateMachine
 from nimbi.gateway.cloud import Cloud
-from nimbi.model.errors import CloudError, CloudUnavailable, Conflict, Unsupported
+from nimbi.model.buckets import BlobFilter
+from nimbi.model.errors import CloudError, CloudUnavailable, Conflict, Invalid, Unsupported
 from nimbi.model.instances import InstanceFilter
 from nimbi.model.keys import Key
 from nimbi.model.page import Page
@@ -94,3 +96,9 @@ async def test_each_page_is_tried_again_on_its_own(cloud, script):
 async def test_a_list_that_the_driver_lacks_is_refused(cloud):
     with pytest.raises(Unsupported):
         _ = [i async for i in cloud.each(Keys.page)]
+
+
+async def test_a_list_by_delimiter_is_not_read_as_if_it_had_items_only() -> None:
+    cloud = Cloud(KEYS, {})
+    with pytest.raises(Invalid):
+        cloud.each(Blobs.page, "bucket", where=BlobFilter(delimiter="/"))

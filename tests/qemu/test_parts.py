@@ -13,13 +13,11 @@ from pathlib import Path
 import pycdlib
 import pytest
 
-from nimbi.qemu import Capacity, Failed, TimedOut, cpio, ports
+from nimbi.qemu import Capacity, Failed, TimedOut, ports
 from nimbi.qemu.console import MAX_BYTES, trim_all
 from nimbi.qemu.engine import Verdict, _remembered
 from nimbi.qemu.files import locked, sweep, try_lock, workspace, write_atomically, write_json
 from nimbi.qemu.guests import GuestStore
-from nimbi.qemu.kernel import installed, unpacked
-from nimbi.qemu.modules import ModuleTree
 from nimbi.qemu.process import Process, alive, ended, identify, kill
 from nimbi.qemu.qmp import conversation
 from nimbi.qemu.record import CONSOLE, Record, State, Wanted, load, now, save, view
@@ -44,15 +42,6 @@ RECORD = Record(
 )
 
 
-def test_the_cpio_archive_is_one_that_cpio_reads(tmp_path: Path):
-    made = cpio.archive(
-        [cpio.directory("d"), cpio.file("d/f", b"abc", 0o755), cpio.link("d/l", "f")]
-    )
-    subprocess.run(["cpio", "-id", "--quiet"], input=made, cwd=tmp_path, check=True)
-    assert (tmp_path / "d/l").read_bytes() == b"abc"
-    assert (tmp_path / "d/f").stat().st_mode & 0o777 == 0o755
-
-
 def test_the_seed_holds_what_was_given():
     made = iso(Seed(instance_id="i-1", host_name="h", user_data=b"u\0", user_files={"/a b": b"c"}))
     disc = pycdlib.PyCdlib()
@@ -68,36 +57,6 @@ def test_the_seed_holds_what_was_given():
     assert seen["/nimbi/files"] == b"0 600 /a b\n"
     assert seen["/nimbi/file0"] == b"c"
     assert seen["/meta-data"].startswith(b"instance-id: i-1\nlocal-hostname: h\n")
-
-
-def module(root: Path, name: str, needs: str) -> None:
-    file = root / "kernel" / f"{name}.ko"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"\x7fELF\0depends=" + needs.encode() + b"\0name=x\0")
-
-
-def test_modules_are_loaded_after_what_they_need(tmp_path: Path):
-    module(tmp_path, "virtio-net", "virtio,net_failover")
-    module(tmp_path, "net_failover", "failover")
-    for name in ("failover", "virtio"):
-        module(tmp_path, name, "")
-    (tmp_path / "modules.builtin").write_text("kernel/fs/ext4/ext4.ko\n")
-    order = list(ModuleTree(tmp_path).load_order(["ext4", "virtio_net"]))
-    assert order == ["virtio", "failover", "net_failover", "virtio_net"]
-    with pytest.raises(Failed):
-        ModuleTree(tmp_path).load_order(["isofs"])
-
-
-def test_the_newest_kernel_that_has_modules_is_taken(tmp_path: Path):
-    for release in ("6.1.0-9-cloud-amd64", "6.1.0-10-cloud-amd64", "6.12.0-amd64", "7.0-none"):
-        (tmp_path / "k/boot").mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"k/boot/vmlinuz-{release}").write_bytes(b"")
-        if "none" not in release:
-            (tmp_path / f"k/lib/modules/{release}/kernel").mkdir(parents=True)
-    found = unpacked(tmp_path)
-    assert found
-    assert found.release == "6.1.0-10-cloud-amd64"
-    assert installed(tmp_path / "k/boot", tmp_path) is None
 
 
 def test_a_reused_process_id_is_another_process():

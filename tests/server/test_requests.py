@@ -142,6 +142,11 @@ def path_shown(raw: bytes, query: bytes = b"") -> str:
         (b"/api", b"password=hunter2&format=json&flag", "/api?password=\u2026&format=json&flag"),
         (b"/api;driver=ec2;password=hunter2/x", b"", "/api;driver=ec2;password=\u2026/x"),
         (b"/a%0Ab", b"", "/a%0Ab"),
+        (b"/consoles/tOken-_1", b"", "/consoles/\u2026"),
+        (b"/consoles/a/b;c", b"x=1", "/consoles/\u2026?x=\u2026"),
+        (b"//Consoles//token", b"", "//Consoles//\u2026"),
+        (b"/consoles/screenshot", b"instance_id=i", "/consoles/screenshot?instance_id=\u2026"),
+        (b"/consoles/logbook", b"", "/consoles/\u2026"),
         (b"/a\nb\x1bc", b"", r"/a\nb\x1bc"),
     ],
 )

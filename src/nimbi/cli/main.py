@@ -12,6 +12,7 @@ Examples:
   nimbi serve -i mock               serve a cloud in memory on http://localhost:3001/api
   nimbi serve -i local              serve real virtual machines on this computer
   nimbi credentials local           the login of that cloud, and where it is kept
+  nimbi local doctor                what this computer can do as a cloud
   curl -u mockuser:mockpassword 'http://localhost:3001/api/instances?format=json'
 
 Each command explains itself: nimbi serve --help"""
@@ -30,6 +31,7 @@ class Part:
 PARTS: Mapping[str, Part] = {
     "credentials": Part("nimbi.cli.credentials", "Show the login of a cloud on this machine."),
     "drivers": Part("nimbi.cli.drivers", "List the clouds that can be served."),
+    "local": Part("nimbi.cli.local", "Look after the cloud of this machine."),
     "serve": Part("nimbi.cli.serve", "Serve clouds over HTTP."),
 }
 

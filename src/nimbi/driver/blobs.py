@@ -7,6 +7,8 @@ from nimbi.driver.operation import Collection, repeatable, safe
 from nimbi.model.buckets import (
     Blob,
     BlobContent,
+    BlobFilter,
+    BlobPage,
     Bucket,
     ByteRange,
     NewBlob,
@@ -50,8 +52,13 @@ class Blobs(Collection):
     name: ClassVar[str] = "blobs"
 
     @safe
-    async def page(self, bucket_id: str, marker: str | None, limit: int) -> Page[Blob]:
-        """Return blobs in the order of their ids. Raises NotFound for an unknown bucket."""
+    async def page(
+        self, bucket_id: str, marker: str | None, limit: int, where: BlobFilter = BlobFilter()
+    ) -> BlobPage:
+        """Return blobs in the order of their ids. Raises NotFound for an unknown bucket.
+
+        A marker is of one filter.
+        """
         raise NotImplementedError
 
     @safe
@@ -64,7 +71,10 @@ class Blobs(Collection):
         raise NotImplementedError
 
     async def write(self, new: NewBlob, chunks: AsyncIterator[bytes]) -> Blob:
-        """Store the content under its name, replacing what was there, metadata too."""
+        """Store the content under its name, replacing what was there, metadata too.
+
+        Raises Conflict when a condition of `new` does not hold.
+        """
         raise NotImplementedError
 
     @repeatable
@@ -78,7 +88,10 @@ class Blobs(Collection):
 
     @repeatable
     async def begin_upload(self, new: NewBlob) -> Upload:
-        """Begin a segmented upload; `new.size_bytes` is not looked at."""
+        """Begin a segmented upload; `new.size_bytes` is not looked at.
+
+        The conditions of `new` must hold when the upload is finished.
+        """
         raise NotImplementedError
 
     async def write_segment(

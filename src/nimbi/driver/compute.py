@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
+from nimbi.driver.consoles import ConsoleStream
 from nimbi.driver.operation import Collection, repeatable, safe
-from nimbi.model.hardware_profiles import HardwareProfile
+from nimbi.model.consoles import ConsoleKind
+from nimbi.model.hardware_profiles import HardwareProfile, Sizes
 from nimbi.model.images import Image, ImageFilter, NewImage
 from nimbi.model.instances import Command, CommandResult, Instance, InstanceFilter, NewInstance
 from nimbi.model.keys import Key, NewKey
@@ -119,6 +121,23 @@ class Instances(Collection):
         """Restart the operating system of a running instance."""
         raise NotImplementedError
 
+    async def pause(self, id: str) -> None:
+        """Hold a running instance still, with all that is in its memory."""
+        raise NotImplementedError
+
+    async def resume(self, id: str) -> None:
+        """Let a paused instance go on where it was held."""
+        raise NotImplementedError
+
+    @repeatable
+    async def resize(self, id: str, sizes: Sizes) -> Instance:
+        """Return a stopped instance with other CPUs or memory; a size that is None stays.
+
+        It may come to have another hardware profile. Raises Invalid for sizes that the cloud does
+        not offer, and for a size of disk, Conflict unless it is stopped, OutOfCapacity.
+        """
+        raise NotImplementedError
+
     @repeatable
     async def destroy(self, id: str) -> None:
         """Remove an instance with its disk; its volumes are detached and stay."""
@@ -131,6 +150,22 @@ class Instances(Collection):
     @safe
     async def console(self, id: str) -> bytes:
         """Return the end of what the instance wrote to its console, at most 64 KiB."""
+        raise NotImplementedError
+
+    @safe
+    async def screenshot(self, id: str) -> bytes:
+        """Return what the instance shows on its screen now, as PNG.
+
+        Raises Conflict when it has none, since it neither runs nor is paused.
+        """
+        raise NotImplementedError
+
+    async def open_console(self, id: str, kind: ConsoleKind) -> ConsoleStream:
+        """Open a console of a running, paused or booting instance; the caller closes it.
+
+        Whoever has it may do all that somebody before the machine may. Raises Conflict when the
+        instance does not run, or its one place before that console is taken.
+        """
         raise NotImplementedError
 
 

@@ -1,6 +1,6 @@
 """One cloud as data: how to log in, which collections it has, how its errors read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from nimbi.driver.measurements import Measurement
 from nimbi.driver.operation import Collection
 from nimbi.driver.states import StateMachine
 from nimbi.model.errors import CloudError
@@ -62,7 +63,8 @@ class Driver(Generic[Backend, Session]):
     `open` logs an account in. `settings` is the Struct of the driver's part of the settings file.
     `to_error` sorts the cloud's own exceptions; None leaves one unmapped. `entrypoints` are shown
     to clients: `{"ec2": {"eu-west-1": "ec2.eu-west-1.amazonaws.com"}}`, kind and provider.
-    `narrow` returns the collections that this very session has, when it differs between accounts.
+    `narrow` returns the collections that this very session has, when that differs between accounts
+    or machines; `notes` what clients may be shown of it beside: `{"network": "user: …"}`.
     """
 
     name: str
@@ -76,8 +78,12 @@ class Driver(Generic[Backend, Session]):
     to_error: Callable[[Exception], CloudError | None] = keep_error
     entrypoints: dict[str, dict[str, str]] = field(default_factory=dict)
     narrow: Callable[[Session], frozenset[str]] | None = None
+    notes: Callable[[Session], Mapping[str, str]] = lambda _session: {}
     # Whether its cloud lives in the memory of one process, so that two workers would see two.
     in_process: Callable[[Any], bool] = lambda _settings: False
     # The credentials of whoever may read its state directory: a program that uses Nimbi as a
     # library need not tell them again. Never used for requests from elsewhere.
     own_login: Callable[[Any, Place], Any | None] = lambda _settings, _place: None
+    # Numbers about the cloud for whoever watches over the server; called in a thread, again and
+    # again, also when the driver was not started. Must be quick, and hold no secret.
+    measurements: Callable[[Any, Place], Iterable[Measurement]] = lambda _settings, _place: ()

@@ -39,6 +39,15 @@ class Volumes(Collection):
         """Return the volume. Raises Conflict when it is attached nowhere."""
         raise NotImplementedError
 
+    @repeatable
+    async def resize(self, id: str, size_gib: int | float) -> Volume:
+        """Return the volume with more room; what is on it stays as it is.
+
+        Raises Invalid for a size below the present one or beyond the cloud's largest, Conflict
+        while it is attached when the cloud can do it only apart, OutOfCapacity.
+        """
+        raise NotImplementedError
+
 
 class Snapshots(Collection):
     """What volumes held at one moment."""

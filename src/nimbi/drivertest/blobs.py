@@ -6,7 +6,9 @@ import pytest
 
 from nimbi.driver.blobs import Blobs, Buckets
 from nimbi.driver.operation import Collection
+from nimbi.drivertest.blob_conditions import ConformsToBlobConditions
 from nimbi.drivertest.blob_content import ConformsToBlobContent
+from nimbi.drivertest.blob_lists import ConformsToBlobLists
 from nimbi.drivertest.blob_metadata import ConformsToBlobMetadata
 from nimbi.drivertest.blob_ranges import ConformsToBlobRanges
 from nimbi.drivertest.blob_uploads import ConformsToBlobUploads
@@ -30,6 +32,8 @@ class ConformsToBlobs(
     ConformsToBlobRanges,
     ConformsToBlobMetadata,
     ConformsToBlobUploads,
+    ConformsToBlobLists,
+    ConformsToBlobConditions,
     ConformsToReading,
 ):
     """Where buckets cannot be made, an author overrides `bucket` by one that is empty."""

@@ -16,7 +16,13 @@ from nimbi.gateway.cloud import Cloud
 from nimbi.model.errors import Conflict
 from nimbi.model.instances import Instance, InstanceState, NewInstance
 
-VERBS = {"start": Instances.start, "stop": Instances.stop, "reboot": Instances.reboot}
+VERBS = {
+    "start": Instances.start,
+    "stop": Instances.stop,
+    "reboot": Instances.reboot,
+    "pause": Instances.pause,
+    "resume": Instances.resume,
+}
 ALL_VERBS = [*VERBS, "destroy"]
 
 

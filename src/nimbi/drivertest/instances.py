@@ -9,34 +9,31 @@ from msgspec.structs import replace
 
 from nimbi.driver.compute import HardwareProfiles, Images, Instances, Realms
 from nimbi.driver.operation import Collection
+from nimbi.drivertest.consoles import ConformsToConsoles
 from nimbi.drivertest.creating import ConformsToNaming, Wish
 from nimbi.drivertest.instance_features import ConformsToInstanceFeatures
 from nimbi.drivertest.instance_states import ConformsToInstanceStates
 from nimbi.drivertest.needs import needs, needs_feature
 from nimbi.drivertest.oddities import FEW_ODD_IDS
 from nimbi.drivertest.reading import ConformsToActions
+from nimbi.drivertest.resizing import ABSURD, ConformsToResizing, another, profiles_for
 from nimbi.drivertest.shapes import faults_in
 from nimbi.drivertest.tracking import Made
 from nimbi.gateway.cloud import Cloud
+from nimbi.model.consoles import ConsoleKind
 from nimbi.model.errors import Invalid, NotFound, Unsupported
-from nimbi.model.hardware_profiles import Enum as OneOf
-from nimbi.model.hardware_profiles import HardwareProfile, Range, Sizes
+from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.instances import Command, Instance, InstanceFilter, NewInstance
 from nimbi.model.resource import Resource
 
-CONSOLE_BYTES = 64 * 1024
-
-# Sizes that no profile has.
-ABSURD: dict[str, int | str] = {
-    "cpus": 10**9,
-    "memory_mib": 10**15,
-    "storage_gib": 10**15,
-    "architecture": "pdp-7",
-}
-
 
 class ConformsToInstances(
-    ConformsToInstanceStates, ConformsToInstanceFeatures, ConformsToActions, ConformsToNaming
+    ConformsToInstanceStates,
+    ConformsToInstanceFeatures,
+    ConformsToResizing,
+    ConformsToConsoles,
+    ConformsToActions,
+    ConformsToNaming,
 ):
     """An author overrides `new_instance` by the cheapest launch."""
 
@@ -48,6 +45,11 @@ class ConformsToInstances(
         "reboot": (),
         "run": (Command(line="true"),),
         "console": (),
+        "pause": (),
+        "resume": (),
+        "resize": (Sizes(),),
+        "screenshot": (),
+        "open_console": (ConsoleKind.SERIAL,),
     }
 
     @pytest.fixture
@@ -86,7 +88,7 @@ class ConformsToInstances(
     async def test_a_size_that_no_profile_has_is_invalid(
         self, cloud: Cloud, made: Made, new_instance: NewInstance, size: str
     ) -> None:
-        for profile in await self.profiles(cloud, new_instance):
+        for profile in await profiles_for(cloud, new_instance):
             asked = replace(
                 new_instance,
                 hardware_profile_id=profile.id,
@@ -100,8 +102,8 @@ class ConformsToInstances(
     async def test_a_size_that_the_profile_offers_is_had(
         self, cloud: Cloud, made: Made, new_instance: NewInstance, size: str
     ) -> None:
-        for profile in await self.profiles(cloud, new_instance):
-            value = _another(profile, size)
+        for profile in await profiles_for(cloud, new_instance):
+            value = another(profile, size)
             if value is None:
                 continue
             asked = replace(
@@ -176,34 +178,9 @@ class ConformsToInstances(
         with pytest.raises(Unsupported):
             await cloud.call(Instances.page, None, 10, InstanceFilter(realm_id="any"))
 
-    @needs("console", "create", "get")
-    async def test_a_console_gives_at_most_64_kib(self, cloud: Cloud, instance: Instance) -> None:
-        told = await cloud.call(Instances.console, instance.id)
-        assert isinstance(told, bytes)
-        assert len(told) <= CONSOLE_BYTES
-
     @needs("create", Images.page)
     async def test_the_password_of_an_instance_is_not_in_its_repr(
         self, cloud: Cloud, made: Made, new_instance: NewInstance
     ) -> None:
         secret = "s3cret-of-a-test"
         assert secret not in repr(replace(new_instance, password=secret))
-
-    async def profiles(self, cloud: Cloud, wish: NewInstance) -> list[HardwareProfile]:
-        """Return the profiles on which the image of a wish may run, the asked one alone if any."""
-        found = [p async for p in cloud.each(HardwareProfiles.page)]
-        if wish.hardware_profile_id is not None:
-            mine = [p for p in found if p.id == wish.hardware_profile_id]
-            return mine + [p for p in found if p not in mine]
-        return found
-
-
-def _another(profile: HardwareProfile, size: str) -> int | float | None:
-    """Return a value that a profile offers and that is not its default."""
-    rule = profile.properties().get(size)
-    if isinstance(rule, Range):
-        return rule.first if rule.first != rule.default else rule.last
-    if isinstance(rule, OneOf):
-        others = [v for v in rule.values if v != rule.default and not isinstance(v, str)]
-        return others[0] if others else None
-    return None

@@ -27,6 +27,7 @@ class ConformsToVolumes(ConformsToActions, ConformsToNaming):
     actions: ClassVar[dict[str, tuple[Any, ...]]] = {
         "attach": (VolumeTarget(instance_id="no-such-thing"),),
         "detach": (),
+        "resize": (1,),
     }
 
     @pytest.fixture
@@ -95,6 +96,22 @@ class ConformsToVolumes(ConformsToActions, ConformsToNaming):
     ) -> None:
         volume = await made.create(Volumes, replace(new_volume, description="a disk, ünïcödé"))
         assert (await cloud.call(Volumes.get, volume.id)).description == "a disk, ünïcödé"
+
+    @needs("create", "get", "resize")
+    async def test_a_volume_grows(self, cloud: Cloud, volume: Volume) -> None:
+        size_gib = volume.size_gib + 1
+        for _ in range(2):
+            assert (await cloud.call(Volumes.resize, volume.id, size_gib)).size_gib == size_gib
+        assert (await self.settled(cloud, volume, VolumeState.AVAILABLE)).size_gib == size_gib
+
+    @needs("create", "get", "resize")
+    @pytest.mark.parametrize("size_gib", [0, -1, 0.001, 10**12, float("nan"), float("inf")])
+    async def test_a_size_to_which_no_volume_grows_is_invalid(
+        self, cloud: Cloud, volume: Volume, size_gib: float
+    ) -> None:
+        with pytest.raises(Invalid):
+            await cloud.call(Volumes.resize, volume.id, size_gib)
+        assert (await cloud.call(Volumes.get, volume.id)).size_gib == volume.size_gib
 
     @needs("attach", "get", Instances.get)
     async def test_attaching_is_seen_at_both_ends(

@@ -34,9 +34,9 @@ from nimbi.gateway.limits import DEFAULT_LIMITS, Limits
 from nimbi.gateway.refusal import check_numbers, completed
 from nimbi.gateway.retry import Repeater, Rule
 from nimbi.gateway.shape import Shape, shape_of
-from nimbi.gateway.streams import Downward, Upward
-from nimbi.model.buckets import BlobContent
-from nimbi.model.errors import CloudError, Forbidden, Unauthorized, Unsupported
+from nimbi.gateway.streams import Both, Downward, Upward
+from nimbi.model.buckets import BlobContent, BlobFilter
+from nimbi.model.errors import CloudError, Forbidden, Invalid, Unauthorized, Unsupported
 from nimbi.model.instances import Instance, InstanceState
 from nimbi.model.page import Page
 
@@ -74,7 +74,8 @@ class _Step:
 class Cloud:
     """A login to one cloud.
 
-    `operations` are the ids of what this login can do: `instances.start`. Each collection is an
+    `operations` are the ids of what this login can do: `instances.start`; `lacks` those that the
+    driver has and this login has not. `notes` are for people. Each collection is an
     attribute of its interface's type; `cloud.instances.create(new)` is the same call as
     `cloud.call(Instances.create, new)`. All calls raise CloudErrors and nothing else.
     """
@@ -102,6 +103,7 @@ class Cloud:
         collections: Mapping[str, Collection],
         *,
         operations: frozenset[str] | None = None,
+        notes: Mapping[str, str] | None = None,
         provider: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
         audit: Audit | None = None,
@@ -111,14 +113,17 @@ class Cloud:
     ) -> None:
         """Take the driver's collections for one session, by the names of their interfaces.
 
-        `operations` are those that the driver supports, when they are known already.
+        `operations` are those that the driver supports, when they are known already; `notes` are
+        what the driver tells of this session.
         """
         self.driver = driver
+        self.notes = notes or {}
         self.provider = provider
         of_driver = supported(driver) if operations is None else operations
         self.operations = frozenset(
             id for id in of_driver if BY_ID[id].interface.name in collections
         )
+        self.lacks = frozenset(of_driver - self.operations)
         self._collections = collections
         self._limits = limits
         self._audit = audit
@@ -198,8 +203,11 @@ class Cloud:
         """Yield all items of a list, page by page: `cloud.each(Blobs.page, "bucket1")`.
 
         `args` are those before the marker, `limit` is the size of a page. The order and the items
-        are the cloud's; the list is whole, or an error is raised.
+        are the cloud's; the list is whole, or an error is raised. Raises Invalid for a list of
+        blobs by delimiter, which has more than items: that is read page by page.
         """
+        if isinstance(where, BlobFilter) and where.delimiter:
+            raise Invalid("a list by delimiter has prefixes beside its blobs: read it by pages")
         named = {} if where is None else {"where": where}
 
         async def fetch(marker: str | None) -> Page[T]:
@@ -273,6 +281,8 @@ class Cloud:
         if isinstance(answer, BlobContent):
             down = Downward(answer.chunks, self._limits.idle_s, step.rule.late, self._error)
             return replace(answer, chunks=down)
+        if step.shape.opens:
+            return Both(answer, self._limits.idle_s, step.rule.late, self._error)
         return answer
 
     def _error(self, raised: Exception) -> CloudError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -14,6 +15,7 @@ import msgspec
 
 from nimbi.driver.capabilities import interface_of
 from nimbi.driver.interface import Account, Place
+from nimbi.driver.measurements import Measurement
 from nimbi.driver.operation import Collection
 from nimbi.gateway.audit import Audit, Hooks, Tries
 from nimbi.gateway.cloud import Cloud
@@ -26,6 +28,8 @@ from nimbi.gateway.retry import PASSING, Repeater, Rule
 from nimbi.model.errors import CloudError, Invalid
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 # The part of a driver's settings that is the gateway's: a `Limits`.
 CALLS = "calls"
@@ -104,6 +108,15 @@ class Clouds:
         driver = self.registry.driver(driver_name)
         return driver.own_login(self.settings(driver_name), self.place(driver_name))
 
+    def measurements(self, driver_name: str) -> list[Measurement]:
+        """Return what a driver tells about its cloud, for a thread; nothing when that fails."""
+        try:
+            driver = self.registry.driver(driver_name)
+            return list(driver.measurements(self.settings(driver_name), self.place(driver_name)))
+        except Exception:
+            log.exception("the measurements of %s are not to be had", driver_name)
+            return []
+
     def open_sessions(self) -> int:
         """Return how many sessions are kept open now."""
         return len(self._pool)
@@ -145,6 +158,7 @@ class Clouds:
                 driver,
                 collections_of(driver, session),
                 operations=self.registry.supported(name),
+                notes=driver.notes(session),
                 provider=account.provider,
                 limits=limits,
                 audit=self._audit,

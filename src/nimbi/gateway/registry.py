@@ -37,6 +37,10 @@ class Registry:
         """Return the names of all drivers, sorted. Imports nothing."""
         return tuple(sorted({*self._loaded, *self._entry_points}))
 
+    def loaded(self) -> tuple[str, ...]:
+        """Return the names of the drivers that are imported already, sorted."""
+        return tuple(sorted(self._loaded))
+
     def driver(self, name: str) -> AnyDriver:
         """Return a driver. Raises UnknownDriver when there is none or it cannot be loaded."""
         driver = self._loaded.get(name)

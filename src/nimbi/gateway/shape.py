@@ -9,6 +9,7 @@ from typing import Any, get_origin, get_type_hints
 import msgspec
 
 from nimbi.driver.capabilities import OPERATIONS, Function
+from nimbi.driver.consoles import ConsoleStream
 from nimbi.gateway.retry import PASSING, Errors
 from nimbi.model.errors import Throttled
 from nimbi.model.features import features_of
@@ -42,6 +43,7 @@ class Shape:
 
     `repeated_after` are the errors after which it is tried again. `leaves_nothing` says that it
     removes something: not finding it any more is success when an attempt before may have worked.
+    `opens` says that it answers with a ConsoleStream.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Shape:
     repeated_after: Errors
     leaves_nothing: bool
     changes: bool
+    opens: bool
     chunks: Parameter | None
     requests: tuple[Parameter, ...]
     numbers: tuple[Number, ...]
@@ -75,6 +78,7 @@ def shape_of(function: Function) -> Shape:
         repeated_after=_repeated_after(operation.is_repeatable, chunks is not None),
         leaves_nothing=operation.is_repeatable and returns is type(None),
         changes=not operation.is_safe,
+        opens=returns is ConsoleStream,
         chunks=chunks,
         requests=tuple(p for p in parameters if _is_request(hints[p.name])),
         numbers=tuple(

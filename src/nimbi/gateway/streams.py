@@ -1,9 +1,10 @@
-"""Blobs on their way: no deadline for the whole, one for each chunk."""
+"""Blobs and consoles on their way: no deadline for the whole, one for each chunk."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
+from nimbi.driver.consoles import ConsoleStream
 from nimbi.gateway.deadline import finish
 from nimbi.gateway.shape import Parameter
 from nimbi.model.errors import CloudError, Timeout
@@ -11,6 +12,8 @@ from nimbi.model.errors import CloudError, Timeout
 # A timer is put off only after this part of the idle time, not for every chunk: a cheap stream
 # has many thousands of them. So a stream is given up after 3/4 to 1 of the idle time.
 PUT_OFF = 0.25
+
+T = TypeVar("T")
 
 ToError = Callable[[Exception], CloudError]
 
@@ -118,3 +121,37 @@ class Downward(AsyncIterator[bytes]):
 
     async def _next(self) -> bytes:
         return await self._chunks.__anext__()
+
+
+class Both:
+    """A console between caller and cloud; a ConsoleStream.
+
+    Nobody may say anything for hours, so `read` has no limit; `write` and `aclose` have.
+    """
+
+    def __init__(self, console: ConsoleStream, idle_s: float, late: str, to_error: ToError) -> None:
+        self._console = console
+        self._idle_s = idle_s
+        self._late = late
+        self._to_error = to_error
+
+    async def read(self) -> bytes:
+        return await self._told(self._console.read())
+
+    async def write(self, data: bytes) -> None:
+        await self._told(finish(self._console.write(data), self._until(), self._late))
+
+    async def aclose(self) -> None:
+        await self._told(finish(self._console.aclose(), self._until(), self._late))
+
+    def _until(self) -> float:
+        return asyncio.get_running_loop().time() + self._idle_s
+
+    async def _told(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await coroutine
+        except Exception as raised:
+            error = self._to_error(raised)
+            if error is raised:
+                raise
+            raise error from raised

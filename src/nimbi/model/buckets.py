@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from nimbi.model.features import Feature
+from nimbi.model.page import Page
 from nimbi.model.resource import NewResource, Resource
 
 
@@ -44,10 +45,35 @@ class Blob(Resource, frozen=True, kw_only=True):
     metadata: Mapping[str, str] = {}
 
 
+class BlobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which blobs to list; no wish lists all of a bucket.
+
+    With a delimiter, the blobs that have it behind the prefix are not told one by one but by their
+    common start, up to the first delimiter and with it: folders, when the delimiter is `/`.
+    """
+
+    prefix: Annotated[str | None, Feature("prefix", "Only blobs whose ids begin with this.")] = None
+    delimiter: Annotated[
+        str | None, Feature("delimiter", "Tell what is alike up to this by its common start.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class BlobPage(Page[Blob]):
+    """A page of blobs, and in `prefixes` the common starts that a delimiter asks for.
+
+    Both are in order, and both count for the limit. All of a page comes before all of the next one;
+    no prefix comes twice.
+    """
+
+    prefixes: tuple[str, ...] = ()
+
+
 class NewBlob(NewResource, frozen=True, kw_only=True):
     """What is told of a blob ahead of its content. `size_bytes` is None when it is not known.
 
-    When a size is told, content that is longer or shorter is Invalid and leaves no trace.
+    When a size is told, content that is longer or shorter is Invalid and leaves no trace. A write
+    whose condition does not hold at its end is a Conflict and leaves what was there.
     """
 
     bucket_id: str
@@ -55,6 +81,12 @@ class NewBlob(NewResource, frozen=True, kw_only=True):
     size_bytes: int | None = None
     content_type: str | None = None
     metadata: Mapping[str, str] = {}
+    only_new: Annotated[
+        bool | None, Feature("write_condition", "Store it only when there is no such blob yet.")
+    ] = None
+    only_over: Annotated[
+        str | None, Feature("write_condition", "Store it only over the blob that has this etag.")
+    ] = None
 
 
 class ByteRange(msgspec.Struct, frozen=True):
@@ -68,16 +100,27 @@ class ByteRange(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
+class FilePart:
+    """A part of an open file, for whoever can have the kernel send it."""
+
+    descriptor: int
+    first: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class BlobContent:
     """An open blob: its facts, the part that comes (both ends included), and the bytes.
 
-    Whoever gets it must read `chunks` to the end or call its `aclose`.
+    Whoever gets it must read `chunks` to the end or call its `aclose`. When the bytes are in one
+    file, `file` tells where until then; who takes them from there asks for no chunk.
     """
 
     blob: Blob
     first: int
     last: int
     chunks: AsyncIterator[bytes]
+    file: FilePart | None = None
 
     @property
     def size_bytes(self) -> int:

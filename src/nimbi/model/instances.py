@@ -12,11 +12,15 @@ from nimbi.model.resource import NewResource, Resource
 
 
 class InstanceState(StrEnum):
-    """START and FINISH are before the first and after the last: no listed instance is in them."""
+    """START and FINISH are before the first and after the last: no listed instance is in them.
+
+    A PAUSED instance keeps its memory and does nothing.
+    """
 
     START = "start"
     PENDING = "pending"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPING = "stopping"
     STOPPED = "stopped"
     ERROR = "error"

@@ -1,6 +1,7 @@
 """The record of requests that were answered: lines of the access log, and numbers."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, MutableMapping
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ SHOWN_MATRIX = frozenset({"driver", "provider", "format"})
 SHOWN_QUERY = frozenset({"format"})
 
 LONGEST_PATH = 512
+
+# What follows in a path is a secret: the address of a console is the right to it.
+SECRET_SEGMENT = re.compile(r"(consoles/+)(?!screenshot\b|log\b)[^?]+", re.IGNORECASE)
 
 
 class Answered(NamedTuple):
@@ -69,7 +73,7 @@ class AccessLog:
             self._time(answered.at),
             "info",
             "request",
-            scope["method"],
+            _method(answered),
             shown_path(scope),
             answered.status,
             round(answered.seconds, 6),
@@ -123,13 +127,17 @@ class Ledger:
         lines: list[bytes] = []
         for answered in pending:
             frontend = self._frontend_of(answered.scope["path"])
-            self._metrics.request(
-                frontend, answered.scope["method"], answered.status, answered.seconds
-            )
+            self._metrics.request(frontend, _method(answered), answered.status, answered.seconds)
             if self._access is not None:
                 lines.append(self._access.line(answered, frontend))
         if self._access is not None and lines:
             self._access.write(lines)
+
+
+def _method(answered: Answered) -> str:
+    """Return the request's verb; the handshake of a WebSocket is always a GET."""
+    method: str = answered.scope.get("method", "GET")
+    return method
 
 
 def _as_text(line: AccessLine) -> str:
@@ -146,7 +154,7 @@ def shown_path(scope: Scope) -> str:
     Values of the query and of matrix parameters are left out, save those that are never secret.
     """
     raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogatepass")
-    path = raw.decode("ascii", "backslashreplace")
+    path = SECRET_SEGMENT.sub(r"\1…", raw.decode("ascii", "backslashreplace"))
     if ";" in path:
         path = "/".join(_pairs(part, ";", SHOWN_MATRIX, 1) for part in path.split("/"))
     query: bytes = scope.get("query_string") or b""

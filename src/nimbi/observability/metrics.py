@@ -1,8 +1,9 @@
 """Numbers about a running server, for Prometheus, from one process or from several."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from prometheus_client import (
@@ -18,6 +19,7 @@ from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from nimbi.driver.measurements import COUNTER, Measurement
 from nimbi.gateway.audit import CallEvent
 
 # Workers share their numbers through files here; prometheus_client reads the variable at import.
@@ -31,6 +33,11 @@ CALL_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 # Any other method a stranger makes up counts as one.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 OTHER = "other"
+
+SWITCHING = 101
+
+# A machine has some hundred guests at most, each with some ten numbers.
+MOST_MEASUREMENTS = 20_000
 
 
 class Metrics:
@@ -76,6 +83,12 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self.registry,
         )
+        self._consoles = Gauge(
+            "nimbi_consoles_open",
+            "Consoles of instances that are open.",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
         self._request_children: dict[tuple[str, str, int], Callable[[], None]] = {}
         self._call_children: dict[tuple[str, str, str | None], Callable[[], None]] = {}
         self._request_observers: dict[str, Callable[[float], None]] = {}
@@ -95,6 +108,9 @@ class Metrics:
             if method in METHODS:
                 self._request_children[key] = count
         count()
+        if status == SWITCHING:
+            # A WebSocket lasts as long as people look at it.
+            return
         observe = self._request_observers.get(frontend)
         if observe is None:
             observe = self._request_seconds.labels(frontend).observe
@@ -120,8 +136,15 @@ class Metrics:
         """Tell how many sessions this worker has open."""
         self._sessions.set(count)
 
-    def render(self) -> bytes:
-        """Return the numbers of all workers as Prometheus reads them."""
+    def consoles(self, count: int) -> None:
+        """Tell how many consoles this worker has open."""
+        self._consoles.set(count)
+
+    def render(self, measurements: Iterable[Measurement] = ()) -> bytes:
+        """Return the numbers of all workers as Prometheus reads them, and what drivers measured."""
+        return self._of_workers() + generate_latest(_Measured(measurements))
+
+    def _of_workers(self) -> bytes:
         if not self._directory:
             return generate_latest(self.registry) + generate_latest(_Processes([os.getpid()]))
         registry = CollectorRegistry()
@@ -154,6 +177,24 @@ def _workers(directory: str) -> list[int]:
 
 def _runs(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
+
+
+class _Measured(Collector):
+    """What drivers tell of their clouds, each number under our prefix; bounded in number."""
+
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
+        self._measurements = measurements
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for one in islice(self._measurements, MOST_MEASUREMENTS):
+            name = f"nimbi_{one.name}"
+            family = families.get(name)
+            if family is None:
+                family = families[name] = Metric(name, one.text, one.kind)
+            suffix = "_total" if one.kind == COUNTER else ""
+            family.add_sample(f"{name}{suffix}", dict(one.labels), one.value)
+        yield from families.values()
 
 
 class _Processes(Collector):

@@ -31,6 +31,12 @@ NO_ANSWER = 499
 FAILED = b"The server failed; its log says more under the request id %s.\n"
 
 
+# How an answer begins: to a request, and to the handshake of a WebSocket, taken or not.
+STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+SWITCHING = 101
+REFUSED = 403
+
+
 class _Answer:
     """The way out of one request: notes what passes, and adds the request id."""
 
@@ -43,14 +49,16 @@ class _Answer:
         self.driver = b""
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = [*message["headers"], (b"x-request-id", self.request_id)]
+        if message["type"] in STARTS:
+            self.status = message.get("status", SWITCHING)
+            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id)]
             for name, value in headers:
                 if name == DRIVER_HEADER:
                     self.driver = value
                     break
             message["headers"] = headers
+        elif message["type"] == "websocket.close" and not self.status:
+            self.status = REFUSED
         return self._send(message)
 
 
@@ -70,7 +78,7 @@ class Observed:
         self._log = structlog.get_logger("nimbi.server")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
@@ -85,7 +93,7 @@ class Observed:
             )
             # An answer that has begun can only be broken off; the server under us does that.
             if not answer.status:
-                await _send_failure(answer, answer.request_id)
+                await _send_failure(answer, answer.request_id, scope["type"])
         finally:
             REQUEST_ID.reset(token)
             seconds = time.perf_counter() - started
@@ -103,11 +111,12 @@ class Observed:
         return f"{self._prefix}{next(self._count):08x}"
 
 
-async def _send_failure(send: Send, request_id: bytes) -> None:
+async def _send_failure(send: Send, request_id: bytes, kind: str) -> None:
+    prefix = "websocket." if kind == "websocket" else ""
     body = FAILED % request_id
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
     ]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": f"{prefix}http.response.start", "status": 500, "headers": headers})
+    await send({"type": f"{prefix}http.response.body", "body": body})

@@ -1,12 +1,15 @@
 """What this machine can bear: memory and disk are never promised twice."""
 
+import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from nimbi.qemu.errors import Capacity
-from nimbi.qemu.record import DISK, Record, Wanted, lives
+from nimbi.qemu.files import UNFINISHED
+from nimbi.qemu.record import DISK, RECORD, Record, Wanted, lives, lost_with_host
 from nimbi.qemu.spec import MIN_MEMORY_MIB
 
 OVERHEAD_MIB = 96
@@ -16,6 +19,16 @@ HOST_MEMORY_MIB = 512
 """Left to the host and its server."""
 
 HOST_DISK_MIB = 1024
+GROWING: Mapping[str, tuple[str, int]] = {
+    "guests": ("disk_gib", 1024),
+    "volumes": ("size_gib", 1024),
+    "snapshots": ("reserved_mib", 1),
+}
+"""What has disks, by directory: the field of the record that tells the full size, its MiB."""
+
+PROMISED = "promised"
+"""File in a workspace of images: the MiB that its owner may fill."""
+
 CPU_SHARE = 16
 """Virtual processors to one real one, over all running guests: idle guests cost next to none."""
 
@@ -42,26 +55,58 @@ def largest() -> tuple[int, int]:
     return os.cpu_count() or 1, max(MIN_MEMORY_MIB, total - HOST_MEMORY_MIB - OVERHEAD_MIB)
 
 
-def check_disk(wanted: Record, others: Iterable[Record], guests: Path) -> None:
-    """Raise Capacity unless all disks could grow to their full size beside the new one."""
-    promised = sum(_still_to_grow(record, guests) for record in others if record.id != wanted.id)
-    left = shutil.disk_usage(guests).free // 2**20 - HOST_DISK_MIB - promised
-    if wanted.disk_gib * 1024 > left:
-        raise Capacity(f"{wanted.disk_gib} GiB of disk are asked for, {max(0, left)} MiB are left")
+def check_disk(need_mib: int, root: Path) -> None:
+    """Raise Capacity unless all disks could grow to their full size beside so much more.
+
+    `root` is the state directory. The caller holds its admission lock until the new disk is there.
+    """
+    left = left_mib(root)
+    if need_mib > left:
+        raise Capacity(f"{need_mib} MiB of disk are needed, {max(0, left)} MiB are left")
+
+
+def left_mib(root: Path) -> int:
+    """Return how much of the disk nobody has been promised. It may be negative."""
+    promised = sum(_still_to_grow(root / place, *size) for place, size in GROWING.items())
+    promised += sum(_still_to_come(file) for file in root.glob(f"images/{UNFINISHED}*/{PROMISED}"))
+    return shutil.disk_usage(root).free // 2**20 - HOST_DISK_MIB - promised
+
+
+def has_room(place: Path) -> bool:
+    """Say whether files at this place can grow, with what is left to the host untouched."""
+    return shutil.disk_usage(place).free // 2**20 > HOST_DISK_MIB
 
 
 def _counts(record: Record) -> bool:
     if record.wanted is Wanted.RUNNING and record.error is None:
-        return record.process is None or lives(record)
+        return record.process is None or lost_with_host(record) or lives(record)
     return lives(record)
 
 
-def _still_to_grow(record: Record, guests: Path) -> int:
+def _still_to_grow(place: Path, field: str, unit_mib: int) -> int:
+    total = 0
+    for file in place.glob(f"[!.]*/{RECORD}"):
+        # What vanishes between two looks promises nothing any more.
+        with suppress(FileNotFoundError):
+            full_mib = json.loads(file.read_bytes())[field] * unit_mib
+            total += max(0, full_mib - allocated_mib(file.with_name(DISK)))
+    return total
+
+
+def _still_to_come(promise: Path) -> int:
+    """Return what may still be written to a workspace that was promised room."""
+    with suppress(FileNotFoundError, ValueError):
+        files = [file for file in promise.parent.rglob("*") if file.is_file()]
+        return max(0, int(promise.read_text()) - sum(map(allocated_mib, files)))
+    return 0
+
+
+def allocated_mib(disk: Path) -> int:
+    """Return what a file takes of the disk; nothing when it is not there."""
     try:
-        grown = (guests / record.id / DISK).stat().st_blocks * 512 // 2**20
+        return disk.stat().st_blocks * 512 // 2**20
     except FileNotFoundError:
         return 0
-    return max(0, record.disk_gib * 1024 - grown)
 
 
 def _memory_mib() -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from nimbi.qemu.errors import Failed, QemuError
 from nimbi.qemu.files import locked, private_directory, write_json
 from nimbi.qemu.images import INITRD, KERNEL, Image
-from nimbi.qemu.programs import run
+from nimbi.qemu.programs import program, run
 
 QEMU = "qemu-system-x86_64"
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -66,6 +66,22 @@ async def engine() -> Engine:
     return Engine(version=_version(version), machine=_newest_pc(machines), sandbox=sandbox)
 
 
+class InstalledEngine:
+    """What the installed QEMU said of itself, asked again only when its program has changed."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[Path, int, int], Engine] | None = None
+
+    async def get(self) -> Engine:
+        """Return what `engine` does, and raise the same."""
+        where = program(QEMU)
+        facts = where.stat()
+        key = (where, facts.st_mtime_ns, facts.st_size)
+        if self._known is None or self._known[0] != key:
+            self._known = (key, await engine())
+        return self._known[1]
+
+
 async def _ask(*more: str) -> bytes:
     quiet = ("-M", "none", "-nodefaults", "-no-user-config", "-display", "none", "-qmp", "stdio")
     said = await run(QEMU, *quiet, *more, stdin=GREETING)
@@ -112,13 +128,18 @@ def _remembered(file: Path, key: str) -> Verdict | None:
 
 
 async def _refusal(found: Engine, image: Image) -> str:
-    """Boot the image's kernel under KVM with nothing but a program that powers off.
+    """Boot an image's kernel under KVM with nothing but a program that powers off.
 
-    Returns why that failed, or an empty text. QEMU ends by itself with code 0 only when the guest
-    got so far; a triple fault or panic resets or stands still, until the time is over.
+    For an image that has none, another's beside it is taken. Returns why that failed, or an empty
+    text. QEMU ends by itself with code 0 only when the guest got so far; a triple fault or panic
+    resets or stands still, until the time is over.
     """
     arguments = ("-M", found.machine, *KVM, "-m", "128", "-nodefaults", "-no-user-config")
-    boot = ("-kernel", image.path / KERNEL, "-initrd", image.path / INITRD)
+    places = [image.path, *image.path.parent.glob("img-*")]
+    place = next((place for place in places if (place / KERNEL).exists()), None)
+    if place is None:
+        return "no image here has a kernel to probe with: build the demo image"
+    boot = ("-kernel", place / KERNEL, "-initrd", place / INITRD)
     last = "quiet rdinit=/bin/busybox -- poweroff -f"
     with tempfile.TemporaryDirectory() as nowhere:
         try:

@@ -6,6 +6,8 @@ QemuError
 ├── Conflict     conflict    the name is taken, or the state forbids it
 ├── Capacity     capacity    it does not fit on this machine
 ├── Invalid      invalid     the request cannot be meant
+├── Unsupported  unsupported this machine, or the chosen kind of network, can't do it
+├── Unusable     unusable    the state directory is somebody else's, or of a newer version
 ├── TimedOut     timeout     not done within the given time
 └── Failed       failed      a program did not do its work
 """
@@ -51,6 +53,18 @@ class Invalid(QemuError):
     """A value is outside of what is allowed."""
 
     code = "invalid"
+
+
+class Unsupported(QemuError):
+    """This machine, or the kind of network that it was found to allow, cannot do that."""
+
+    code = "unsupported"
+
+
+class Unusable(QemuError):
+    """The state directory is somebody else's, damaged, or was written by a newer program."""
+
+    code = "unusable"
 
 
 class TimedOut(QemuError):

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +148,15 @@ def _locked_directory(parent: Path) -> tuple[Path, int]:
     raise Failed(f"no directory can be made in {parent.name}")
 
 
-def sweep(parent: Path) -> None:
-    """Remove the workspaces of builders that were killed."""
+def _remove_all(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def sweep(parent: Path, remove: Callable[[Path], None] = _remove_all) -> None:
+    """Remove the workspaces of builders that were killed, by `remove`."""
     for work in parent.glob(f"{UNFINISHED}*"):
         with contextlib.suppress(FileNotFoundError):
             lock = try_lock(work / "lock")
             if lock is not None:
-                shutil.rmtree(work, ignore_errors=True)
+                remove(work)
                 os.close(lock)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from nimbi.qemu import capacity, ports
+from nimbi.qemu import capacity, firmware, ports
 from nimbi.qemu.errors import NotFound
 from nimbi.qemu.files import (
     UNFINISHED,
@@ -65,6 +65,18 @@ class GuestStore:
             yield
             lock.unlink(missing_ok=True)
 
+    def being_created(self, id: str) -> bool:
+        """Say whether somebody is about to create this guest."""
+        lock = self._locks / f"{self.directory(id).name}.create"
+        if not lock.exists():
+            return False
+        held = try_lock(lock)
+        if held is None:
+            return True
+        lock.unlink(missing_ok=True)
+        os.close(held)
+        return False
+
     async def add(self, record: Record, held: Seed) -> Record:
         """Make disk and seed of a guest, give it its ports and its place, and return its record.
 
@@ -78,13 +90,17 @@ class GuestStore:
             overlay = ("create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", base)
             await run("qemu-img", *overlay, work / DISK, f"{record.disk_gib}G")
             (work / DISK).chmod(0o600)
-            async with self._admission():
+            if record.boot == "uefi":
+                await asyncio.to_thread(firmware.lay_down, work)
+            async with self.admission():
                 return await asyncio.to_thread(self._admit, record, work)
 
     def _admit(self, record: Record, work: Path) -> Record:
         others = self.all()
         capacity.check_memory(record, others)
-        capacity.check_disk(record, others, self.root)
+        capacity.check_disk(record.disk_gib * 1024, self.root.parent)
+        if not (self.root.parent / "images" / record.image_id / IMAGE_DISK).exists():
+            raise NotFound(f"there is no image {record.image_id!r}")
         admitted = replace(record, ports=ports.choose(list(record.ports), _ports_of(others)))
         save(work, admitted)
         work.rename(self.root / record.id)
@@ -92,7 +108,8 @@ class GuestStore:
         return admitted
 
     @asynccontextmanager
-    async def _admission(self) -> AsyncGenerator[None]:
+    async def admission(self) -> AsyncGenerator[None]:
+        """Hold back everybody else who wants room here, or to remove what guests need."""
         async with locked(self._locks / "admission.lock"):
             yield
 
@@ -124,7 +141,7 @@ class GuestStore:
                 capacity.check_memory(changed, self.all())
             return changed
 
-        async with self._admission():
+        async with self.admission():
             return await self.change(id, fitting)
 
     async def renew_ports(self, id: str) -> Record:
@@ -134,7 +151,7 @@ class GuestStore:
             others = [other for other in self.all() if other.id != id]
             return replace(record, ports=ports.renewed(record.ports, _ports_of(others)))
 
-        async with self._admission():
+        async with self.admission():
             return await self.change(id, renew)
 
     @contextmanager

@@ -4,27 +4,39 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from nimbi.qemu import console, demo_image, ssh
-from nimbi.qemu.engine import engine
-from nimbi.qemu.errors import Conflict, Invalid, NotFound, TimedOut
+from nimbi.qemu import console, consoles, power, screens, ssh, state
+from nimbi.qemu.balancers.service import LoadBalancers
+from nimbi.qemu.builders import debian_image, demo_image
+from nimbi.qemu.builders.kernel import Progress
+from nimbi.qemu.capacity import has_room
+from nimbi.qemu.disks.snapshots import SnapshotStore
+from nimbi.qemu.disks.volumes import VolumeStore
+from nimbi.qemu.engine import InstalledEngine
+from nimbi.qemu.errors import Conflict, Invalid, NotFound, QemuError, TimedOut
 from nimbi.qemu.execution import Outcome
 from nimbi.qemu.files import private_directory
 from nimbi.qemu.guests import GuestStore
 from nimbi.qemu.images import Image, ImageStore
-from nimbi.qemu.kernel import Progress
+from nimbi.qemu.imaging import Imaging
+from nimbi.qemu.imports import Order, import_image
 from nimbi.qemu.keys import KeyStore
+from nimbi.qemu.measuring import Measured, Meter
+from nimbi.qemu.network.network import Network
+from nimbi.qemu.options import Options
+from nimbi.qemu.parts import Part
 from nimbi.qemu.process import kill
 from nimbi.qemu.programs import require
-from nimbi.qemu.record import Guest, Record, State, Wanted, lives, now, view
+from nimbi.qemu.record import QMP, Guest, Record, State, Wanted, lives, now, view
 from nimbi.qemu.seed import Seed
-from nimbi.qemu.spec import MAX_TOKEN, SSH, GuestSpec, check, host_name
+from nimbi.qemu.spec import MAX_TOKEN, SSH, GuestSpec, check, check_sizes, host_name
+from nimbi.qemu.supervision import FULL, Supervisor
 from nimbi.qemu.worker import Worker, duty
 
 STOP_S = 30.0
@@ -36,12 +48,14 @@ log = logging.getLogger("nimbi.qemu")
 
 
 @asynccontextmanager
-async def open_hypervisor(root: Path) -> AsyncGenerator["Hypervisor"]:
+async def open_hypervisor(root: Path, options: Options = Options()) -> AsyncGenerator["Hypervisor"]:
     """Open the guests below `root`, and mend what a killed process has left half done.
 
-    Several processes may have the same root open. Closing leaves all guests as they are.
+    Several processes may have the same root open. Closing leaves all guests as they are. Raises
+    Unusable for a root that is somebody else's, or was written by a newer program.
     """
-    hypervisor = Hypervisor(root)
+    await state.prepare(root)
+    hypervisor = Hypervisor(root, options)
     await hypervisor.open()
     try:
         yield hypervisor
@@ -55,19 +69,35 @@ class Hypervisor:
     The calls that change a guest return once the wish is on disk; `wait` tells when it is true.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, options: Options = Options()) -> None:
         """Use `root`, made with mode 0700 when it does not exist."""
         self.root = private_directory(root.absolute())
+        self.options = options
         self.keys = KeyStore(self.root / "keys")
         self._images = ImageStore(self.root / "images")
         self._guests = GuestStore(self.root)
-        self._worker = Worker(self.root, self._guests, self._images)
+        self._engine = InstalledEngine()
+        self._imaging = Imaging(self.root, self._guests, self._images)
+        self.volumes = VolumeStore(self.root, self._guests)
+        self.snapshots = SnapshotStore(self.root, self._guests)
+        self.network = Network(self.root, self._guests, options)
+        self.balancers = LoadBalancers(self.network, self._guests)
+        self._parts: tuple[Part, ...] = (self.network, self.volumes)
+        self._meter = Meter(self._guests)
+        self.supervisor = Supervisor(self._guests, self._ended)
+        self._worker = Worker(
+            self.root, self._engine, self._guests, self._images, self._parts, self.supervisor
+        )
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Clean up after killed processes and go on where they stopped."""
         await asyncio.to_thread(self._images.clean)
         await self._guests.clean()
+        await self.volumes.open()
+        await self.snapshots.open()
+        await self._imaging.open()
+        await self.network.open()
         self._spawn(self._keep_house())
 
     async def close(self) -> None:
@@ -75,6 +105,13 @@ class Hypervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._imaging.close()
+        await self.snapshots.close()
+        await self.network.close()
+        await self.supervisor.close()
+
+    async def _ended(self, id: str) -> None:
+        await self._worker.ended(id)
 
     async def images(self) -> list[Image]:
         """Return all images, the oldest first."""
@@ -83,6 +120,45 @@ class Hypervisor:
     async def build_demo_image(self, progress: Progress = lambda step, share: None) -> Image:
         """Return the demo image, built first when it is not there; see `demo_image.build`."""
         return await demo_image.build(self._images, self.root, progress)
+
+    async def build_debian_image(self, progress: Progress = lambda step, share: None) -> Image:
+        """Return the Debian image, built first when it is not there; see `debian_image.build`."""
+        return await debian_image.build(self._images, self.root, progress)
+
+    async def import_image(
+        self, order: Order, progress: Progress = lambda step, share: None
+    ) -> Image:
+        """Return the image of a disk image of somebody else; see `imports.import_image`."""
+        return await import_image(self._images, self.root, order, progress)
+
+    async def create_image(
+        self,
+        guest_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        token: str | None = None,
+    ) -> Image:
+        """Return a new image of a guest's root disk, perhaps pending; see `Imaging.create`."""
+        return await self._imaging.create(guest_id, name=name, description=description, token=token)
+
+    async def image(self, id: str) -> Image:
+        """Return one image. Raises NotFound."""
+        return await asyncio.to_thread(self._images.get, id)
+
+    async def remove_image(self, id: str) -> None:
+        """Remove an image; one in the making is given up.
+
+        Raises NotFound, and Conflict, naming them, while guests have disks on top of it.
+        """
+        async with self._guests.admission():
+            await asyncio.to_thread(self._remove_image, id)
+
+    def _remove_image(self, id: str) -> None:
+        users = [record.id for record in self._guests.all() if record.image_id == id]
+        if users:
+            raise Conflict(f"the image {id} is needed by: {', '.join(users)}")
+        self._images.remove(id)
 
     async def guests(self) -> list[Guest]:
         """Return all guests as they are now, the oldest first."""
@@ -123,7 +199,8 @@ class Hypervisor:
 
     async def _create(self, id: str, spec: GuestSpec) -> Record:
         require(NEEDED)
-        image = await asyncio.to_thread(self._images.get, spec.image_id)
+        image = await asyncio.to_thread(self._images.usable, spec.image_id)
+        image.check(spec)
         record = Record(
             id=id,
             name=spec.name,
@@ -136,8 +213,10 @@ class Hypervisor:
             outgoing=spec.outgoing,
             labels=dict(spec.labels),
             spec_digest=spec.digest(),
-            machine=(await engine()).machine,
+            machine=(await self._engine.get()).machine,
             created_at=now(),
+            boot=spec.boot or image.boot,
+            says_ready=image.says_ready,
         )
         held = Seed(
             instance_id=id,
@@ -147,7 +226,12 @@ class Hypervisor:
             user_files=spec.user_files,
             password=spec.password,
         )
-        return await self._guests.add(record, held)
+        await self.network.join(id, spec.firewall_ids)
+        try:
+            return await self._guests.add(record, held)
+        except BaseException:
+            await self.network.forget(id)
+            raise
 
     async def start(self, id: str) -> Guest:
         """Start a stopped or failed guest. One that runs or is about to is left as it is.
@@ -188,11 +272,69 @@ class Hypervisor:
         """
 
         def step(record: Record) -> Record:
-            if record.wanted is not Wanted.RUNNING or not lives(record):
+            if record.wanted is not Wanted.RUNNING or not lives(record) or record.paused:
                 raise Conflict(f"guest {id} does not run")
             return replace(record, rebooting=True, ready=False)
 
         return self._put_to_work(await self._guests.change(id, step))
+
+    async def pause(self, id: str) -> Guest:
+        """Halt a running guest's processors. A paused one is left as it is.
+
+        Raises NotFound, and Conflict when it does not run.
+        """
+        return await self._halt_or_go(id, State.RUNNING, State.PAUSED, power.pause)
+
+    async def resume(self, id: str) -> Guest:
+        """Let a paused guest run on. A running one is left as it is.
+
+        Raises NotFound, and Conflict when it is not paused.
+        """
+        return await self._halt_or_go(id, State.PAUSED, State.RUNNING, power.resume)
+
+    async def _halt_or_go(
+        self, id: str, before: State, after: State, act: Callable[[Path], Awaitable[None]]
+    ) -> Guest:
+        guest = await self.guest(id)
+        if guest.state is after:
+            return guest
+        if guest.state is not before:
+            raise Conflict(f"guest {id} is {guest.state}, not {before}")
+        await act(self._guests.directory(id) / QMP)
+        changed = await self._guests.change(
+            id, lambda r: replace(r, paused=after is State.PAUSED) if lives(r) else r
+        )
+        self.supervisor.tell()
+        return view(self._guests.directory(id), changed)
+
+    async def resize(
+        self,
+        id: str,
+        *,
+        cpus: int | None = None,
+        memory_mib: int | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Guest:
+        """Give a stopped guest other processors or memory, from its next start on.
+
+        `labels` are added to its own. Raises NotFound, Conflict while it runs or boots, Invalid,
+        Capacity.
+        """
+        check_sizes(cpus, memory_mib)
+
+        def step(record: Record) -> Record:
+            at_rest = record.wanted is Wanted.STOPPED or record.error is not None
+            if lives(record) or not (at_rest or _fell_over(record)):
+                raise Conflict(f"guest {id} must be stopped to be resized")
+            return replace(
+                record,
+                cpus=record.cpus if cpus is None else cpus,
+                memory_mib=record.memory_mib if memory_mib is None else memory_mib,
+                labels={**record.labels, **(labels or {})},
+            )
+
+        record = await self._guests.admit_again(id, step)
+        return view(self._guests.directory(id), record)
 
     async def destroy(self, id: str) -> None:
         """End a guest and remove all that is left of it, also while it boots. Raises NotFound."""
@@ -205,6 +347,33 @@ class Hypervisor:
         """Return the last `limit` bytes of what the guest has printed, over all its boots."""
         await asyncio.to_thread(self._record, id)
         return await asyncio.to_thread(console.tail, self._guests.directory(id), limit)
+
+    async def screenshot(self, id: str) -> bytes:
+        """Return the guest's screen as PNG. Raises NotFound, Conflict when it does not run."""
+        return await screens.screenshot(await asyncio.to_thread(self._living, id))
+
+    async def open_console(self, id: str, kind: consoles.Kind) -> consoles.Console:
+        """Open the guest's screen or serial line; whoever has it may do all in the guest.
+
+        Raises NotFound, Conflict when it does not run or somebody is at its serial line.
+        """
+        directory = await asyncio.to_thread(self._living, id)
+        if kind is consoles.Kind.SERIAL:
+            return await consoles.open_serial(directory)
+        return await consoles.open_screen(directory)
+
+    async def measured(self, id: str) -> list[Measured]:
+        """Return what the guest has used of this machine, at up to 60 times, oldest first.
+
+        While it runs the last one is of this moment. Raises NotFound.
+        """
+        return await self._meter.measured(await asyncio.to_thread(self._record, id))
+
+    def _living(self, id: str) -> Path:
+        """Return where a guest lives whose QEMU runs. Raises NotFound, Conflict."""
+        if not lives(self._record(id)):
+            raise Conflict(f"guest {id} does not run")
+        return self._guests.directory(id)
 
     async def run(
         self,
@@ -233,11 +402,16 @@ class Hypervisor:
         """Return the guest once it is in one of `states`. Raises TimedOut, NotFound."""
         loop = asyncio.get_running_loop()
         end = loop.time() + within_s
-        while (guest := await self.guest(id)).state not in states:
+        while True:
+            news = self.supervisor.news
+            guest = await self.guest(id)
+            if guest.state in states:
+                return guest
             if loop.time() >= end:
                 raise TimedOut(f"guest {id} is still {guest.state} after {within_s:g} s")
-            await asyncio.sleep(LOOK_EVERY_S)
-        return guest
+            # Other servers' work is not told here, so it is looked for too.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), LOOK_EVERY_S)
 
     def _put_to_work(self, record: Record) -> Guest:
         self._spawn(self._settle(record.id))
@@ -254,15 +428,27 @@ class Hypervisor:
         except Exception:
             log.exception("work on guest %s failed", id)
 
+    async def _go_on(self, id: str) -> None:
+        with suppress(QemuError):
+            await self.resume(id)
+
     async def _keep_house(self) -> None:
         """Take up what nobody works on any more, at once and then again and again."""
         at_work: dict[str, asyncio.Task[None]] = {}
         while True:
             records = await asyncio.to_thread(self._guests.all)
             for record in records:
+                self.supervisor.watch(record)
+                if record.paused and record.trouble == FULL and has_room(self.root):
+                    self._spawn(self._go_on(record.id))
                 if duty(record) and (record.id not in at_work or at_work[record.id].done()):
                     at_work[record.id] = asyncio.create_task(self._settle(record.id))
+            # A QEMU that does not answer holds up nothing else.
+            self._spawn(self._meter.keep_up(records))
             await asyncio.to_thread(console.trim_all, self._guests, records)
+            await self.volumes.keep_house()
+            await self.snapshots.keep_house()
+            await self.network.keep_house()
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
 
 
@@ -274,6 +460,10 @@ def guest_id(token: str | None) -> str:
         raise Invalid(f"token has {len(token)} characters, not 1 to {MAX_TOKEN}")
     digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
     return f"i-{digest[:16]}"
+
+
+def _fell_over(record: Record) -> bool:
+    return record.process is not None and not lives(record)
 
 
 def _wanted_to_run(record: Record) -> bool:

@@ -8,22 +8,25 @@ from nimbi.qemu.errors import Failed, TimedOut
 from nimbi.qemu.process import Process, alive, identify, kill
 from nimbi.qemu.programs import SAID_AT_MOST, program, run
 from nimbi.qemu.qmp import conversation
-from nimbi.qemu.record import LOG
+from nimbi.qemu.record import AGENT, EVENTS, LOG, QMP, SERIAL, VNC
 
 # QEMU's own -daemonize forks after its sandbox is shut, and is ended by it. This shell leaves
 # QEMU behind as an orphan, so that whoever runs us needs not reap it.
 ORPHAN = f'"$@" </dev/null >{LOG} 2>&1 & echo $!'
+SOCKETS = (QMP, EVENTS, SERIAL, VNC, AGENT)
 LAUNCH_S = 30.0
 LOOK_EVERY_S = 0.02
 
 
-async def launch(arguments: Sequence[str | Path], directory: Path, socket: Path) -> Process:
+async def launch(arguments: Sequence[str | Path], directory: Path) -> Process:
     """Start QEMU in a session of its own and return once it answers on its QMP socket.
 
     Raises Missing, Failed with what QEMU said when it refuses to run, TimedOut.
     """
     name, *rest = arguments
-    await asyncio.to_thread(socket.unlink, missing_ok=True)
+    socket = directory / QMP
+    for stale in SOCKETS:
+        (directory / stale).unlink(missing_ok=True)
     said = await run("sh", "-c", ORPHAN, "sh", program(str(name)), *rest, cwd=directory)
     process = identify(int(said))
     try:

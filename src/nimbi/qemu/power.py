@@ -31,6 +31,8 @@ async def shut_down(process: Process, socket: Path, stop_by: datetime) -> None:
                 if await _halted(talk):
                     break
                 await talk.ask("set-action", {"shutdown": "poweroff"})
+                # A paused guest could not feel its button.
+                await talk.ask("cont")
                 await talk.ask("system_powerdown")
         if await ended(process, min(PRESS_EVERY_S, left)):
             return
@@ -65,3 +67,15 @@ async def reset(socket: Path) -> None:
 
 async def _halted(talk: Conversation) -> bool:
     return bool((await talk.ask("query-status"))["status"] == "shutdown")
+
+
+async def pause(socket: Path) -> None:
+    """Halt the guest's processors; all else of it stays as it is."""
+    async with conversation(socket) as talk:
+        await talk.ask("stop")
+
+
+async def resume(socket: Path) -> None:
+    """Let the guest's processors run on. Raises Failed when QEMU can't."""
+    async with conversation(socket) as talk:
+        await talk.ask("cont")

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from nimbi.qemu.errors import Failed, TimedOut
+from nimbi.qemu.sockets import dial
 
 REPLY_S = 10.0
 LINE_BYTES = 4 * 2**20
@@ -36,12 +36,12 @@ class Conversation:
             if "error" in message:
                 raise Failed(f"QEMU refused {command}: {message['error'].get('desc')}")
 
-    async def event(self, names: frozenset[str]) -> str:
-        """Wait for one of these events and return its name. Raises Failed when QEMU ends."""
+    async def event(self, names: Collection[str]) -> tuple[str, dict[str, Any]]:
+        """Wait for one of these events, return its name and data. Raises Failed when QEMU ends."""
         while True:
             message = await self._message(within_s=None)
             if message.get("event") in names:
-                return str(message["event"])
+                return str(message["event"]), dict(message.get("data", {}))
 
     async def _message(self, within_s: float | None = REPLY_S) -> dict[str, Any]:
         try:
@@ -68,16 +68,10 @@ async def conversation(socket: Path) -> AsyncGenerator[Conversation]:
 
     Raises Failed when nobody listens, TimedOut when QEMU is busy with another client.
     """
-    # A unix socket's path holds 107 bytes at most; through the directory's descriptor any fits.
-    directory = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        reader, writer = await asyncio.open_unix_connection(
-            f"/proc/self/fd/{directory}/{socket.name}", limit=LINE_BYTES
-        )
+        reader, writer = await dial(socket, LINE_BYTES)
     except OSError as error:
         raise Failed("QEMU does not listen") from error
-    finally:
-        os.close(directory)
     try:
         talk = Conversation(reader, writer)
         await talk.start()

@@ -8,11 +8,16 @@ from enum import StrEnum
 from pathlib import Path
 
 from nimbi.qemu.files import write_json
-from nimbi.qemu.process import Process, alive
+from nimbi.qemu.process import Process, alive, boot_id
 
 RECORD = "record.json"
 CONSOLE = "console.log"
 QMP = "qmp.sock"
+EVENTS = "events.sock"
+SERIAL = "serial.sock"
+VNC = "vnc.sock"
+AGENT = "agent.sock"
+FIRMWARE = "firmware.fd"
 LOG = "qemu.log"
 DISK = "disk.qcow2"
 SEED = "seed.iso"
@@ -20,6 +25,10 @@ READY = b"nimbi: ready"
 BOOT_S = 180.0
 """A boot that takes longer has failed: 45 times that of an idle machine."""
 
+DISK_BOOT_S = 900.0
+"""The same for a guest with an operating system of its own: 15 times that of an idle machine."""
+
+ENDED = "the guest powered itself off, or its QEMU was ended"
 TIMES = ("created_at", "started_at", "stop_by")
 ADDRESS = "127.0.0.1"
 
@@ -29,6 +38,7 @@ class State(StrEnum):
 
     PENDING = "pending"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPING = "stopping"
     STOPPED = "stopped"
     ERROR = "error"
@@ -49,7 +59,9 @@ class Record:
     `launching` is set before QEMU is started and cleared once `process` is known: when it is
     found set with nobody at work, a QEMU may run that nobody knows. `console_offset` is where
     the present boot begins in the console log. From `stop_by` on a guest that
-    does not stop by itself is ended. `ports` is {port of the guest: port of the host}.
+    does not stop by itself is ended. `ports` is {port of the guest: port of the host}. `boot` is
+    how the image starts, and `says_ready` whether it tells so on its console. `paused` follows
+    what QEMU says. `trouble` is the last thing it told that nobody asked for.
     """
 
     id: str
@@ -75,6 +87,10 @@ class Record:
     console_offset: int = 0
     stop_by: datetime | None = None
     error: str | None = None
+    boot: str = "kernel"
+    says_ready: bool = True
+    paused: bool = False
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +149,17 @@ def lives(record: Record) -> bool:
     return record.process is not None and alive(record.process)
 
 
+def lost_with_host(record: Record) -> bool:
+    """Say whether the guest's QEMU ended because the host did: it did not end by itself."""
+    return record.process is not None and record.process.boot_id != boot_id()
+
+
 def is_ready(directory: Path, record: Record) -> bool:
-    """Say whether the guest has said, since it was started, that it serves."""
-    if record.ready:
+    """Say whether the guest has said, since it was started, that it serves.
+
+    One whose image does not tell is ready once its QEMU runs.
+    """
+    if record.ready or not record.says_ready:
         return True
     try:
         with (directory / CONSOLE).open("rb") as console:
@@ -143,6 +167,16 @@ def is_ready(directory: Path, record: Record) -> bool:
             return READY in console.read()
     except FileNotFoundError:
         return False
+
+
+def took_too_long(record: Record) -> bool:
+    """Say whether a guest that is not ready yet never will be."""
+    started = record.started_at
+    return started is not None and (now() - started).total_seconds() > _boot_s(record)
+
+
+def _boot_s(record: Record) -> float:
+    return BOOT_S if record.boot == "kernel" else DISK_BOOT_S
 
 
 def view(directory: Path, record: Record) -> Guest:
@@ -179,18 +213,20 @@ def _state(directory: Path, record: Record, living: bool) -> tuple[State, str | 
         return (State.STOPPING if busy else State.STOPPED), None
     if record.error is not None:
         return State.ERROR, record.error
-    if record.process is None or record.launching:
+    if record.process is None or record.launching or lost_with_host(record):
         return State.PENDING, None
     if not living:
-        return State.STOPPED, "the guest powered itself off, or its QEMU was ended"
+        return State.STOPPED, record.trouble or ENDED
     return _state_of_living(directory, record)
 
 
 def _state_of_living(directory: Path, record: Record) -> tuple[State, str | None]:
     if record.rebooting:
         return State.PENDING, None
+    if record.paused:
+        return State.PAUSED, record.trouble
     if is_ready(directory, record):
-        return State.RUNNING, None
-    if record.started_at and (now() - record.started_at).total_seconds() > BOOT_S:
-        return State.ERROR, f"the guest did not get ready within {BOOT_S:g} s"
+        return State.RUNNING, record.trouble
+    if took_too_long(record):
+        return State.ERROR, f"the guest did not get ready within {_boot_s(record):g} s"
     return State.PENDING, None

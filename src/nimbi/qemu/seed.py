@@ -1,9 +1,11 @@
 """The NoCloud seed: a small CD image that tells a guest who it is."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 LABEL = "cidata"
 FILE_MODE = "600"
@@ -28,12 +30,15 @@ class Seed:
 def files(seed: Seed) -> dict[str, bytes]:
     """Return {path in the seed: content}.
 
-    `nimbi/` holds what NoCloud has no plain place for: cloud-init ignores it.
-    Source: cloud-init's documentation, "NoCloud".
+    `nimbi/` holds, for the demo guest, what NoCloud has no plain place for. cloud-init has the
+    same from the vendor data, whose entries give way to equal ones of the user data.
+    Source: cloud-init's documentation, "NoCloud" and "Vendor data".
     """
     meta = [f"instance-id: {seed.instance_id}", f"local-hostname: {seed.host_name}", "public-keys:"]
     meta += [f"  - {json.dumps(key)}" for key in seed.public_keys]
     contents = {"meta-data": "\n".join([*meta, ""]).encode(), "user-data": seed.user_data}
+    if told := vendor_data(seed):
+        contents["vendor-data"] = told
     if seed.password is not None:
         contents["nimbi/password"] = seed.password.encode()
     if seed.user_files:
@@ -42,6 +47,24 @@ def files(seed: Seed) -> dict[str, bytes]:
         for number, content in enumerate(seed.user_files.values()):
             contents[f"nimbi/file{number}"] = content
     return contents
+
+
+def vendor_data(seed: Seed) -> bytes:
+    """Return password and user files as cloud-init's configuration; nothing when there are none."""
+    config: dict[str, Any] = {}
+    if seed.password is not None:
+        config = {"password": seed.password, "chpasswd": {"expire": False}, "ssh_pwauth": True}
+    if seed.user_files:
+        config["write_files"] = [
+            {
+                "path": path,
+                "permissions": f"0{FILE_MODE}",
+                "encoding": "b64",
+                "content": b64encode(content).decode(),
+            }
+            for path, content in seed.user_files.items()
+        ]
+    return b"#cloud-config\n" + json.dumps(config).encode() if config else b""
 
 
 def iso(seed: Seed) -> bytes:

@@ -39,7 +39,8 @@ class GuestSpec:
     `host_name` is made from `name` when absent. `public_keys` are lines as in authorized_keys.
     `ports` of the guest are published on the host's loopback. With `outgoing` off the guest can
     reach nothing, not even the host. The same `token` always gives the same guest. `labels` are
-    the caller's own, kept and given back.
+    the caller's own, kept and given back. `boot` is one of the image's boot modes, None for the
+    one that it prefers. `firewall_ids` are of firewalls to be behind, none for the default one.
     """
 
     name: str
@@ -56,20 +57,26 @@ class GuestSpec:
     outgoing: bool = True
     token: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    boot: str | None = None
+    firewall_ids: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Return what is equal for equal specs only."""
         fields = {**vars(self), "user_data": self.user_data.hex()}
         fields["user_files"] = {path: data.hex() for path, data in self.user_files.items()}
         fields["labels"] = dict(self.labels)
+        if self.boot is None:
+            # So the digests of specs from before there was a choice stay what they were.
+            del fields["boot"]
+        if not self.firewall_ids:
+            del fields["firewall_ids"]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def check(spec: GuestSpec) -> None:
     """Raise Invalid, naming the field, unless a guest can be made so on some machine."""
+    check_sizes(spec.cpus, spec.memory_mib)
     within = {
-        "memory_mib": (spec.memory_mib, MIN_MEMORY_MIB, MAX_MEMORY_MIB),
-        "cpus": (spec.cpus, 1, MAX_CPUS),
         "disk_gib": (spec.disk_gib, 1, MAX_DISK_GIB),
         "name: length": (len(spec.name), 1, MAX_NAME),
         "ports: number": (len(spec.ports), 0, MAX_PORTS),
@@ -77,11 +84,26 @@ def check(spec: GuestSpec) -> None:
         "user_files: number": (len(spec.user_files), 0, MAX_FILES),
         "user data and files: bytes": (_data_bytes(spec), 0, MAX_DATA_BYTES),
     }
+    _check_within(within)
+    _check_texts(spec)
+    _check_ports(spec.ports)
+
+
+def check_sizes(cpus: int | None, memory_mib: int | None) -> None:
+    """Raise Invalid, naming the field, for a size that no machine has; None is not looked at."""
+    within = {
+        "memory_mib": (memory_mib, MIN_MEMORY_MIB, MAX_MEMORY_MIB),
+        "cpus": (cpus, 1, MAX_CPUS),
+    }
+    _check_within(
+        {what: (v, least, most) for what, (v, least, most) in within.items() if v is not None}
+    )
+
+
+def _check_within(within: Mapping[str, tuple[int, int, int]]) -> None:
     for what, (value, least, most) in within.items():
         if not least <= value <= most:
             raise Invalid(f"{what} is {value}, not {least} to {most}")
-    _check_texts(spec)
-    _check_ports(spec.ports)
 
 
 def _data_bytes(spec: GuestSpec) -> int:

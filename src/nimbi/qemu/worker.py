@@ -2,21 +2,34 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 
 from nimbi.qemu import command, engine, power
+from nimbi.qemu.engine import InstalledEngine
 from nimbi.qemu.errors import Failed, NotFound, QemuError
 from nimbi.qemu.files import private_directory, try_lock
 from nimbi.qemu.guests import GuestStore
 from nimbi.qemu.images import Image, ImageStore
 from nimbi.qemu.launch import launch
+from nimbi.qemu.parts import Part
 from nimbi.qemu.ports import free
 from nimbi.qemu.process import ended, kill, with_argument
-from nimbi.qemu.record import BOOT_S, CONSOLE, QMP, Record, Wanted, is_ready, lives, now
+from nimbi.qemu.record import (
+    CONSOLE,
+    QMP,
+    Record,
+    Wanted,
+    is_ready,
+    lives,
+    lost_with_host,
+    now,
+    took_too_long,
+)
+from nimbi.qemu.supervision import Supervisor
 
 BOOTS_AT_ONCE = 2
 LOOK_EVERY_S = 0.05
@@ -47,7 +60,7 @@ def duty(record: Record) -> Duty | None:
         return Duty.STOP if lives(record) else None
     if record.error is not None:
         return None
-    if record.process is None:
+    if record.process is None or lost_with_host(record):
         return Duty.BOOT
     return Duty.REBOOT if record.rebooting else None
 
@@ -58,10 +71,21 @@ class Worker:
     Of all processes on the same root only one works on a guest at a time; the others wait.
     """
 
-    def __init__(self, root: Path, guests: GuestStore, images: ImageStore) -> None:
+    def __init__(
+        self,
+        root: Path,
+        installed: InstalledEngine,
+        guests: GuestStore,
+        images: ImageStore,
+        parts: Sequence[Part],
+        supervisor: Supervisor,
+    ) -> None:
         self._root = root
+        self._engine = installed
         self._guests = guests
         self._images = images
+        self._parts = parts
+        self._supervisor = supervisor
         self._slots = private_directory(root / "locks")
 
     async def settle(self, id: str) -> None:
@@ -100,6 +124,8 @@ class Worker:
 
     async def _remove(self, record: Record) -> None:
         await self._end_all(record)
+        for part in self._parts:
+            await part.forget(record.id)
         await self._guests.remove(record.id)
 
     async def _recover(self, record: Record) -> None:
@@ -119,6 +145,12 @@ class Worker:
             socket = self._guests.directory(record.id) / QMP
             await power.shut_down(record.process, socket, record.stop_by or now())
         await self._guests.change(record.id, _off)
+        await self.ended(record.id)
+
+    async def ended(self, id: str) -> None:
+        """Tell all parts that the guest's QEMU has ended."""
+        for part in self._parts:
+            await part.ended(id)
 
     async def _boot(self, record: Record) -> None:
         async with self._slot(record.id, Duty.BOOT) as mine:
@@ -142,7 +174,9 @@ class Worker:
             except QemuError as error:
                 await self._fail(record, error)
                 return
-            await self._guests.change(record.id, lambda r: replace(r, rebooting=False))
+            await self._guests.change(
+                record.id, lambda r: replace(r, rebooting=False, paused=False)
+            )
             await self._until_ready(record.id)
 
     @asynccontextmanager
@@ -176,18 +210,23 @@ class Worker:
 
     async def _start_qemu(self, record: Record) -> None:
         id, directory = record.id, self._guests.directory(record.id)
-        found = await engine.engine()
+        found = await self._engine.get()
         image = self._image(record.image_id)
         chosen = await engine.accelerator(self._root, found, image)
+        gears = [await part.gear(record) for part in self._parts]
+        more = [argument for gear in gears for argument in gear.arguments]
+        prefix = [word for gear in gears for word in gear.prefix]
         record = await self._guests.change(
             id, lambda r: replace(self._booting(r), accelerator=chosen, launching=True)
         )
-        process = await launch(
-            command.arguments(record, image, sandbox=found.sandbox), directory, directory / QMP
-        )
-        await self._guests.change(
+        arguments = command.arguments(record, image, more, sandbox=found.sandbox)
+        process = await launch([*prefix, *arguments], directory)
+        record = await self._guests.change(
             id, lambda r: replace(r, process=process, launching=False, started_at=now())
         )
+        self._supervisor.watch(record)
+        for part in self._parts:
+            await part.started(record)
 
     def _image(self, id: str) -> Image:
         try:
@@ -202,23 +241,33 @@ class Worker:
     def _booting(self, record: Record) -> Record:
         console = self._guests.directory(record.id) / CONSOLE
         offset = console.stat().st_size if console.exists() else 0
-        return replace(record, ready=False, console_offset=offset, started_at=now())
+        return replace(
+            record,
+            ready=False,
+            paused=False,
+            trouble=None,
+            console_offset=offset,
+            started_at=now(),
+        )
 
     async def _until_ready(self, id: str) -> None:
         directory = self._guests.directory(id)
         while (record := self._guests.find(id)) and _boots(record):
             if is_ready(directory, record):
                 await self._guests.change(id, lambda r: replace(r, ready=True))
+                self._supervisor.tell()
                 return
             await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _off(record: Record) -> Record:
-    return replace(record, process=None, launching=False, rebooting=False, ready=False)
+    return replace(
+        record, process=None, launching=False, rebooting=False, ready=False, paused=False
+    )
 
 
 def _boots(record: Record) -> bool:
     """Say whether the guest is on its way to readiness, still within the time for that."""
     if duty(record) or not lives(record) or record.started_at is None:
         return False
-    return (now() - record.started_at).total_seconds() < BOOT_S
+    return not took_too_long(record)

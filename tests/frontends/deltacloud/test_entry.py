@@ -1,9 +1,11 @@
+import dataclasses
 import hashlib
 
 import pytest
 from lxml import etree
-from tests.frontends.deltacloud.conftest import HOST, Client
+from tests.frontends.deltacloud.conftest import HOST, Client, Serve
 
+from nimbi.drivers.mock import DRIVER
 from nimbi.frontends.deltacloud.selection import API_VERSION
 
 COLLECTIONS = [
@@ -34,6 +36,48 @@ async def test_the_entry_point_needs_no_login_and_links_to_all_collections(
     assert dict(api.attrib) == {"driver": "mock", "version": API_VERSION}
     assert [link.get("rel") for link in api] == COLLECTIONS
     assert [link.get("href") for link in api] == [f"{HOST}/api/{name}" for name in COLLECTIONS]
+
+
+FEWER = dataclasses.replace(
+    DRIVER,
+    narrow=lambda _session: frozenset({"instances", "networks", "volumes"}),
+    notes=lambda _session: {"network": "user: <no> networks"},
+)
+"""A driver whose sessions differ: this one has three collections, and something to tell."""
+
+
+async def test_the_entry_point_tells_what_this_very_session_has(serve: Serve) -> None:
+    async with serve({"mock": FEWER}) as client:
+        root = await client.xml("GET", "/api")
+        told = (await client.json("GET", "/api"))["api"]
+    links = ["drivers", "instance_states", "instances", "networks", "storage_volumes"]
+    assert root.xpath("link/@rel") == links
+    assert [link["rel"] for link in told["links"]] == links
+
+
+async def test_the_entry_point_names_what_this_very_session_lacks(serve: Serve) -> None:
+    async with serve({"mock": FEWER}) as client:
+        root = await client.xml("GET", "/api")
+        told = (await client.json("GET", "/api"))["api"]
+        page = (await client("GET", "/api", "text/html")).text
+    assert root.xpath("note[@name='network']/text()") == ["user: <no> networks"]
+    assert root.xpath("lacks[@rel='keys']/text()") == ["create destroy get page"]
+    assert told["notes"] == {"network": "user: <no> networks"}
+    assert told["lacks"]["keys"] == ["create", "destroy", "get", "page"]
+    assert "instances" not in told["lacks"]
+    assert "user: &lt;no&gt; networks" in page
+
+
+async def test_the_entry_point_of_such_a_session_needs_no_login(serve: Serve) -> None:
+    async with serve({"mock": FEWER}) as client:
+        client.http.auth = None
+        assert (await client("GET", "/api", "application/xml")).status_code == 200
+
+
+async def test_the_entry_point_of_a_whole_session_tells_no_more(api: Client) -> None:
+    root = await api.xml("GET", "/api")
+    assert {child.tag for child in root} == {"link"}
+    assert set((await api.json("GET", "/api"))["api"]) == {"version", "driver", "provider", "links"}
 
 
 async def test_the_entry_point_tells_features_in_xml(api: Client) -> None:

@@ -17,7 +17,16 @@ from nimbi.model.keys import NewKey
 from nimbi.model.volumes import NewVolume
 
 # Deltacloud has no way to ask for these.
-NOT_IN_DELTACLOUD = {"instances.console", "blobs.abort_upload"}
+NOT_IN_DELTACLOUD = {
+    "blobs.abort_upload",
+    "instances.console",
+    "instances.open_console",
+    "instances.pause",
+    "instances.resize",
+    "instances.resume",
+    "instances.screenshot",
+    "volumes.resize",
+}
 
 # These are asked for by parameters of another operation's route.
 BY_PARAMETERS = {

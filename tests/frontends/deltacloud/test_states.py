@@ -8,7 +8,7 @@ from tests.frontends.deltacloud.conftest import Client
 
 from nimbi.driver.states import StateMachine, Transition
 from nimbi.drivers.mock import DRIVER
-from nimbi.frontends.deltacloud.states import as_dot
+from nimbi.frontends.deltacloud.states import as_dot, on_wire
 from nimbi.frontends.deltacloud.states_picture import as_png
 from nimbi.model.instances import InstanceState as State
 
@@ -43,7 +43,7 @@ async def test_the_source_of_the_picture_is_in_the_language_of_graphviz(stranger
     answer = await stranger("GET", "/api/instance_states?format=gv")
     assert answer.headers["content-type"] == "application/ghostscript"
     assert '"running" -> "stopped" [label="stop"];' in answer.text
-    assert answer.text == as_dot(DRIVER.instance_states)
+    assert answer.text == as_dot(on_wire(DRIVER.instance_states))
 
 
 async def test_only_states_are_drawn(api: Client) -> None:

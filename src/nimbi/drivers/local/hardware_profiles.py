@@ -1,11 +1,15 @@
 """Hardware profiles of the local cloud, for which no login is needed."""
 
+from contextlib import suppress
+from typing import overload
+
 from nimbi.driver.compute import HardwareProfiles
 from nimbi.drivers.local.session import OfSession
 from nimbi.model.errors import Invalid, NotFound
-from nimbi.model.hardware_profiles import Enum, Fixed, HardwareProfile, Range, Sizes
+from nimbi.model.hardware_profiles import Enum, Fixed, HardwareProfile, Property, Range, Sizes
 from nimbi.model.page import Page
 from nimbi.qemu.capacity import largest
+from nimbi.qemu.images import Facts
 from nimbi.qemu.programs import ARCHITECTURE
 from nimbi.qemu.spec import MAX_CPUS, MAX_DISK_GIB, MIN_MEMORY_MIB
 
@@ -32,7 +36,6 @@ FIXED = (
         root_type=ROOT,
     ),
 )
-DEFAULT = FIXED[0]
 
 
 def profiles() -> tuple[HardwareProfile, ...]:
@@ -80,7 +83,59 @@ def sized(chosen: HardwareProfile, sizes: Sizes) -> dict[str, int]:
         value = asked.get(name, rule.default)
         if isinstance(value, str):
             continue
-        if value != int(value):
-            raise Invalid(f"{name} is {value}, not a whole number")
-        found[name] = int(value)
+        found[name] = whole(name, value)
     return found
+
+
+@overload
+def whole(name: str, value: float) -> int: ...
+
+
+@overload
+def whole(name: str, value: float | None) -> int | None: ...
+
+
+def whole(name: str, value: float | None) -> int | None:
+    """Return a size as the whole number that it must be. Raises Invalid."""
+    if value is not None and value != int(value):
+        raise Invalid(f"{name} is {value}, not a whole number")
+    return None if value is None else int(value)
+
+
+def bears(chosen: HardwareProfile, image: Facts) -> bool:
+    """Say whether the image boots on the largest machine of this profile."""
+    need = {"memory_mib": image.least_memory_mib, "storage_gib": image.disk_bytes / 2**30}
+    rules = chosen.properties()
+    return all(value <= _most(rules[name]) for name, value in need.items() if name in rules)
+
+
+def _most(rule: Property) -> float:
+    if isinstance(rule, Range):
+        return rule.last
+    values = rule.values if isinstance(rule, Enum) else (rule.default,)
+    return max(float(value) for value in values)
+
+
+def default_for(image: Facts) -> HardwareProfile:
+    """Return the smallest profile whose own defaults suffice for the image, or else the last."""
+    for found in profiles():
+        sizes = {name: rule.default for name, rule in found.properties().items()}
+        memory, disk = float(sizes["memory_mib"]), float(sizes["storage_gib"]) * 2**30
+        if image.least_memory_mib <= memory and image.disk_bytes <= disk:
+            return found
+    return profiles()[-1]
+
+
+def fitting_profile(id: str | None, sizes: Sizes) -> HardwareProfile:
+    """Return the profile of this id when it offers the sizes, and else the one to choose from.
+
+    Raises Invalid for sizes that no profile offers.
+    """
+    *fixed, custom = profiles()
+    for found in fixed:
+        if found.id == id:
+            with suppress(Invalid):
+                found.check(sizes)
+                return found
+    custom.check(sizes)
+    return custom

@@ -1,16 +1,36 @@
 """Instances of the local cloud: real guests on this machine."""
 
 import secrets
+from collections.abc import Mapping
 from typing import ClassVar
 
 from nimbi.driver.compute import Instances
+from nimbi.driver.consoles import ConsoleStream
 from nimbi.driver.states import StateMachine, Transition
-from nimbi.drivers.local.hardware_profiles import DEFAULT, profile, sized
+from nimbi.drivers.local.hardware_profiles import (
+    default_for,
+    fitting_profile,
+    profile,
+    sized,
+    whole,
+)
 from nimbi.drivers.local.keys import find_key
+from nimbi.drivers.local.load_balancers import balanced_ports, join_balancer
 from nimbi.drivers.local.realms import LOCAL, realm
-from nimbi.drivers.local.session import OfSession
-from nimbi.drivers.local.telling import told
+from nimbi.drivers.local.session import OfSession, Session
+from nimbi.drivers.local.telling import (
+    LOGIN_USER,
+    Attached,
+    Joined,
+    attachments,
+    connections,
+    login_user,
+    told,
+)
+from nimbi.drivers.local.volumes import attach_snapshot, check_snapshot
+from nimbi.model.consoles import ConsoleKind
 from nimbi.model.errors import CloudError, Conflict, Invalid
+from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.instances import (
     Command,
     CommandResult,
@@ -20,7 +40,8 @@ from nimbi.model.instances import (
     NewInstance,
 )
 from nimbi.model.page import Page
-from nimbi.qemu import GuestSpec, QemuError
+from nimbi.qemu import ConsoleKind as Console
+from nimbi.qemu import Guest, GuestSpec, QemuError
 from nimbi.qemu.hypervisor import guest_id
 from nimbi.qemu.spec import SSH
 
@@ -35,16 +56,25 @@ STATES = StateMachine(
         Transition(InstanceState.PENDING, InstanceState.STOPPING, "stop"),
         Transition(InstanceState.PENDING, InstanceState.FINISH, "destroy"),
         Transition(InstanceState.RUNNING, InstanceState.PENDING, "reboot"),
+        Transition(InstanceState.RUNNING, InstanceState.PAUSED, "pause"),
         Transition(InstanceState.RUNNING, InstanceState.STOPPING, "stop"),
         Transition(InstanceState.RUNNING, InstanceState.FINISH, "destroy"),
+        Transition(InstanceState.PAUSED, InstanceState.RUNNING, "resume"),
+        Transition(InstanceState.PAUSED, InstanceState.RUNNING, "start"),
+        Transition(InstanceState.PAUSED, InstanceState.STOPPING, "stop"),
+        Transition(InstanceState.PAUSED, InstanceState.FINISH, "destroy"),
         Transition(InstanceState.STOPPING, InstanceState.STOPPED),
         Transition(InstanceState.STOPPING, InstanceState.FINISH, "destroy"),
         Transition(InstanceState.STOPPED, InstanceState.PENDING, "start"),
+        Transition(InstanceState.STOPPED, InstanceState.STOPPED, "resize"),
         Transition(InstanceState.STOPPED, InstanceState.FINISH, "destroy"),
         Transition(InstanceState.ERROR, InstanceState.PENDING, "start"),
         Transition(InstanceState.ERROR, InstanceState.FINISH, "destroy"),
     ),
 )
+
+
+FABRIC_FEATURES = frozenset({"firewalls"})
 
 
 class LocalInstances(OfSession, Instances):
@@ -58,19 +88,29 @@ class LocalInstances(OfSession, Instances):
             "user_files",
             "authentication_key",
             "authentication_password",
+            "attach_snapshot",
+            "firewalls",
+            "register_to_load_balancer",
         }
     )
+
+    def __init__(self, session: Session) -> None:
+        """Honour what the network allows: without a fabric there are no firewalls."""
+        super().__init__(session)
+        if not session.cloud.hypervisor.network.fabric:
+            vars(self)["features"] = self.features - FABRIC_FEATURES
 
     async def page(
         self, marker: str | None, limit: int, where: InstanceFilter = InstanceFilter()
     ) -> Page[Instance]:
         guests = await self.cloud.hypervisor.guests()
-        found = [told(guest, self.user) for guest in guests]
+        attached, joined = await self._attached(), await self._joined()
+        found = [told(guest, self.user, attached, joined) for guest in guests]
         wanted = [i for i in found if where.realm_id in {None, i.realm_id}]
         return self.paged(wanted, marker, limit, _rank)
 
     async def get(self, id: str) -> Instance:
-        return told(await self.cloud.hypervisor.guest(id), self.user)
+        return await self._told(await self.cloud.hypervisor.guest(id))
 
     async def create(self, new: NewInstance) -> Instance:
         return await self._create(new, new.token or secrets.token_hex(16))
@@ -90,8 +130,11 @@ class LocalInstances(OfSession, Instances):
         return tuple(made)
 
     async def start(self, id: str) -> None:
-        await self._check(id, "start")
-        await self.cloud.hypervisor.start(id)
+        """Start it; a paused one goes on, for callers who know no other word for that."""
+        if await self._check(id, "start") is InstanceState.PAUSED:
+            await self.cloud.hypervisor.resume(id)
+        else:
+            await self.cloud.hypervisor.start(id)
 
     async def stop(self, id: str) -> None:
         await self._check(id, "stop")
@@ -101,11 +144,33 @@ class LocalInstances(OfSession, Instances):
         await self._check(id, "reboot")
         await self.cloud.hypervisor.reboot(id)
 
+    async def pause(self, id: str) -> None:
+        await self._check(id, "pause")
+        await self.cloud.hypervisor.pause(id)
+
+    async def resume(self, id: str) -> None:
+        await self._check(id, "resume")
+        await self.cloud.hypervisor.resume(id)
+
+    async def resize(self, id: str, sizes: Sizes) -> Instance:
+        """Give it the sizes; what its profile does not offer makes it one of the profile custom."""
+        if sizes.storage_gib is not None:
+            raise Invalid("the disk of an instance keeps its size")
+        instance = await self.get(id)
+        fitting = fitting_profile(instance.hardware_profile_id, sizes)
+        guest = await self.cloud.hypervisor.resize(
+            id,
+            cpus=whole("cpus", sizes.cpus),
+            memory_mib=whole("memory_mib", sizes.memory_mib),
+            labels={"hardware_profile_id": fitting.id},
+        )
+        return await self._told(guest)
+
     async def destroy(self, id: str) -> None:
         await self.cloud.hypervisor.destroy(id)
 
     async def run(self, id: str, command: Command) -> CommandResult:
-        """Log in as root, or as the named user, at the guest's own port of this machine only."""
+        """Log in as the image's user, or as the named one, at the guest's own port here only."""
         guest = await self.cloud.hypervisor.guest(id)
         if command.private_key is None:
             raise Invalid("the local cloud runs commands with a private key only")
@@ -114,8 +179,9 @@ class LocalInstances(OfSession, Instances):
         if command.port not in {None, SSH, guest.ports.get(SSH)}:
             raise Invalid(f"the instance {id!r} has no ssh at port {command.port}")
         # The guest's shell itself joins the two outputs: only it knows their order.
+        user = command.user or login_user(guest)
         ended = await self.cloud.hypervisor.run(
-            id, f"exec 2>&1\n{command.line}", command.private_key, user=command.user or "root"
+            id, f"exec 2>&1\n{command.line}", command.private_key, user=user
         )
         output = ended.out.decode("utf-8", "replace")
         return CommandResult(address=guest.address, output=output, exit_status=ended.exit_code)
@@ -123,10 +189,19 @@ class LocalInstances(OfSession, Instances):
     async def console(self, id: str) -> bytes:
         return await self.cloud.hypervisor.console(id, CONSOLE_BYTES)
 
+    async def screenshot(self, id: str) -> bytes:
+        return await self.cloud.hypervisor.screenshot(id)
+
+    async def open_console(self, id: str, kind: ConsoleKind) -> ConsoleStream:
+        """Open it; of the serial console there is one, so a second caller gets a Conflict."""
+        return await self.cloud.hypervisor.open_console(id, Console(kind.value))
+
     async def _create(self, new: NewInstance, token: str) -> Instance:
+        image = await self.cloud.hypervisor.image(new.image_id)
         asked = new.hardware_profile_id
-        chosen = DEFAULT if asked is None else profile(asked)
+        chosen = default_for(image) if asked is None else profile(asked)
         labels = {"hardware_profile_id": chosen.id, "realm_id": LOCAL.id}
+        labels["login_user"] = image.login_user or LOGIN_USER
         if new.realm_id is not None:
             labels["realm_id"] = realm(new.realm_id).id
         keys: tuple[str, ...] = ()
@@ -146,16 +221,32 @@ class LocalInstances(OfSession, Instances):
             user_files={file.path: file.content for file in new.user_files},
             public_keys=keys,
             password=new.password,
-            outgoing=self.cloud.settings.outgoing,
+            outgoing=self.cloud.settings.outgoing is not False,
+            firewall_ids=new.firewall_ids,
+            ports=await balanced_ports(self.cloud, new),
             token=token,
             labels=labels,
         )
-        return told(await self.cloud.hypervisor.create(spec), self.user)
+        await check_snapshot(self.cloud, new)
+        guest = await self.cloud.hypervisor.create(spec)
+        await attach_snapshot(self.cloud, new, guest.id, token)
+        await join_balancer(self.cloud, new, guest.id)
+        return await self._told(guest)
 
-    async def _check(self, id: str, verb: str) -> None:
+    async def _attached(self) -> Attached:
+        return attachments(await self.cloud.hypervisor.volumes.all())
+
+    async def _told(self, guest: Guest) -> Instance:
+        return told(guest, self.user, await self._attached(), await self._joined())
+
+    async def _joined(self) -> Mapping[str, Joined]:
+        return connections(await self.cloud.hypervisor.network.records())
+
+    async def _check(self, id: str, verb: str) -> InstanceState:
         instance = await self.get(id)
         if verb not in STATES.operations(instance.state):
             raise Conflict(f"the instance {id!r} is {instance.state}: it can't {verb} now")
+        return instance.state
 
 
 def _rank(instance: Instance) -> str:

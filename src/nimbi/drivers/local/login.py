@@ -9,7 +9,9 @@ import msgspec
 
 from nimbi.driver.interface import Place, UserAndPassword
 from nimbi.model.errors import CloudUnavailable
+from nimbi.qemu.errors import Unusable
 from nimbi.qemu.files import create_once, private_directory
+from nimbi.qemu.state import check_owner
 
 USER = "local"
 USER_VARIABLE = "NIMBI_LOCAL_USER"
@@ -29,7 +31,14 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 def kept(state_dir: Path) -> Kept:
-    """Return what the file holds, made up (mode 0600) by the first of all processes that asks."""
+    """Return what the file holds, made up (mode 0600) by the first of all processes that asks.
+
+    Raises CloudUnavailable for a directory of somebody else, which is left alone.
+    """
+    try:
+        check_owner(state_dir)
+    except Unusable as error:
+        raise CloudUnavailable(str(error)) from error
     file = private_directory(state_dir) / FILE
     if not file.exists():
         new = Kept(user=USER, password=secrets.token_urlsafe(18), secret=secrets.token_hex(32))

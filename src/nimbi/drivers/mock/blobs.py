@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
+from typing import ClassVar
 
 import msgspec
 
@@ -14,8 +16,18 @@ from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.drivers.mock.spool import Pieces
 from nimbi.drivers.mock.table import PlainTable
 from nimbi.drivers.mock.world import OpenUpload, State
-from nimbi.model.buckets import Blob, BlobContent, ByteRange, NewBlob, Segment, Upload
-from nimbi.model.errors import Invalid, NotFound
+from nimbi.model.buckets import (
+    Blob,
+    BlobContent,
+    BlobFilter,
+    BlobPage,
+    ByteRange,
+    FilePart,
+    NewBlob,
+    Segment,
+    Upload,
+)
+from nimbi.model.errors import Conflict, Invalid, NotFound
 from nimbi.model.page import Page
 
 LONGEST_NAME = 1024
@@ -30,8 +42,18 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 class MockBlobs(OfSession, Blobs):
     """Blobs. The etag is made up at each write, and names the file of the content."""
 
-    async def page(self, bucket_id: str, marker: str | None, limit: int) -> Page[Blob]:
-        return self.paged(_bucket(self.session.state, bucket_id), marker, limit, bucket_id)
+    features: ClassVar[frozenset[str]] = frozenset({"prefix", "delimiter", "write_condition"})
+
+    async def page(
+        self, bucket_id: str, marker: str | None, limit: int, where: BlobFilter = BlobFilter()
+    ) -> BlobPage:
+        blobs = _bucket(self.session.state, bucket_id)
+        prefix, delimiter = where.prefix or "", where.delimiter or ""
+        if not (prefix or delimiter):
+            page = self.paged(blobs, marker, limit, bucket_id)
+            return BlobPage(page.items, page.next)
+        scope = f"{bucket_id}\0{len(prefix)}\0{prefix}{delimiter}"
+        return _told(self.paged(_entries(blobs, prefix, delimiter), marker, limit, scope))
 
     async def get(self, bucket_id: str, id: str) -> Blob:
         return _bucket(self.session.state, bucket_id).get(id, "blob")
@@ -43,8 +65,10 @@ class MockBlobs(OfSession, Blobs):
         except Invalid:
             await pieces.aclose()
             raise
-        pieces.limit(first, last - first + 1)
-        return BlobContent(blob=blob, first=first, last=last, chunks=pieces)
+        size = last - first + 1
+        pieces.limit(first, size)
+        file = FilePart(pieces.descriptor, first, size)
+        return BlobContent(blob=blob, first=first, last=last, chunks=pieces, file=file)
 
     async def write(self, new: NewBlob, chunks: AsyncIterator[bytes]) -> Blob:
         _check(self.session.state, new)
@@ -133,6 +157,29 @@ class MockBlobs(OfSession, Blobs):
             await self.session.cloud.contents.remove(blob.etag)
 
 
+@dataclass(frozen=True)
+class Folder:
+    """What a list tells in place of the blobs whose ids begin with its own."""
+
+    id: str
+
+
+def _entries(blobs: PlainTable[Blob], prefix: str, delimiter: str) -> PlainTable[Blob | Folder]:
+    found: dict[str, Blob | Folder] = {}
+    for blob in blobs.whole.items:
+        if blob.id.startswith(prefix):
+            at = blob.id.find(delimiter, len(prefix)) if delimiter else -1
+            entry = blob if at < 0 else Folder(blob.id[: at + len(delimiter)])
+            found[entry.id] = entry
+    return PlainTable(found.values())
+
+
+def _told(page: Page[Blob | Folder]) -> BlobPage:
+    blobs = tuple(entry for entry in page.items if isinstance(entry, Blob))
+    folders = tuple(entry.id for entry in page.items if isinstance(entry, Folder))
+    return BlobPage(blobs, page.next, folders)
+
+
 def _bucket(state: State, bucket_id: str) -> PlainTable[Blob]:
     state.buckets.get(bucket_id, "bucket")
     return state.blobs[bucket_id]
@@ -141,6 +188,11 @@ def _bucket(state: State, bucket_id: str) -> PlainTable[Blob]:
 def _keep(state: State, new: NewBlob, stored: Stored) -> tuple[Blob, Blob | None]:
     """Return the new blob, and the one in whose place it is."""
     blobs = _bucket(state, new.bucket_id)
+    present = blobs.find(new.id)
+    if new.only_new and present is not None:
+        raise Conflict(f"there is a blob {new.id!r} already")
+    if new.only_over is not None and (present is None or present.etag != new.only_over):
+        raise Conflict(f"the blob {new.id!r} is not the expected one")
     blob = Blob(
         id=new.id,
         bucket_id=new.bucket_id,
@@ -151,7 +203,7 @@ def _keep(state: State, new: NewBlob, stored: Stored) -> tuple[Blob, Blob | None
         metadata=dict(new.metadata),
     )
     _put_table(state, new.bucket_id, blobs.having(blob))
-    return blob, blobs.find(new.id)
+    return blob, present
 
 
 def _put_table(state: State, bucket_id: str, blobs: PlainTable[Blob]) -> None:

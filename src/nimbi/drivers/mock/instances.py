@@ -6,13 +6,17 @@ from typing import ClassVar
 import msgspec
 
 from nimbi.driver.compute import Instances
+from nimbi.driver.consoles import ConsoleStream
 from nimbi.driver.states import StateMachine, Transition
 from nimbi.drivers.mock.attachment import detached, disassociated
-from nimbi.drivers.mock.console import console_text
-from nimbi.drivers.mock.launch import check_wish, launched
+from nimbi.drivers.mock.console import GREETINGS, EchoingConsole, console_text
+from nimbi.drivers.mock.launch import check_wish, launched, sizes_after
+from nimbi.drivers.mock.screen import picture
 from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.drivers.mock.world import State
+from nimbi.model.consoles import ConsoleKind
 from nimbi.model.errors import Conflict, Invalid
+from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.instances import (
     Command,
     CommandResult,
@@ -30,6 +34,7 @@ STATES = StateMachine(
         InstanceState.START,
         InstanceState.PENDING,
         InstanceState.RUNNING,
+        InstanceState.PAUSED,
         InstanceState.STOPPED,
         InstanceState.FINISH,
     ),
@@ -38,7 +43,13 @@ STATES = StateMachine(
         Transition(InstanceState.PENDING, InstanceState.RUNNING),
         Transition(InstanceState.RUNNING, InstanceState.RUNNING, "reboot"),
         Transition(InstanceState.RUNNING, InstanceState.STOPPED, "stop"),
+        Transition(InstanceState.RUNNING, InstanceState.PAUSED, "pause"),
+        Transition(InstanceState.PAUSED, InstanceState.RUNNING, "start"),
+        Transition(InstanceState.PAUSED, InstanceState.RUNNING, "resume"),
+        Transition(InstanceState.PAUSED, InstanceState.STOPPED, "stop"),
+        Transition(InstanceState.PAUSED, InstanceState.FINISH, "destroy"),
         Transition(InstanceState.STOPPED, InstanceState.RUNNING, "start"),
+        Transition(InstanceState.STOPPED, InstanceState.STOPPED, "resize"),
         Transition(InstanceState.STOPPED, InstanceState.FINISH, "destroy"),
     ),
 )
@@ -98,6 +109,20 @@ class MockInstances(OfSession, Instances):
             state.instances = state.instances.without(id)
             state.boots = {other: boot for other, boot in state.boots.items() if other != id}
 
+    async def pause(self, id: str) -> None:
+        self._move(id, "pause")
+
+    async def resume(self, id: str) -> None:
+        self._move(id, "resume")
+
+    async def resize(self, id: str, sizes: Sizes) -> Instance:
+        with self.session.change() as state:
+            instance = state.instance_of(self.user, id)
+            _next_state(instance, "resize")
+            resized = msgspec.structs.replace(instance, sizes=sizes_after(instance, sizes))
+            state.instances = state.instances.having(resized)
+            return resized
+
     async def run(self, id: str, command: Command) -> CommandResult:
         """Return what was asked: there is no machine to run it on."""
         instance = self.session.state.instance_of(self.user, id)
@@ -113,6 +138,21 @@ class MockInstances(OfSession, Instances):
         """Return a boot as a real machine would tell it, with the user data and files it got."""
         state = self.session.state
         return console_text(state.instance_of(self.user, id), state.boots.get(id))
+
+    async def screenshot(self, id: str) -> bytes:
+        """Return a picture of the words on the console."""
+        instance = self._awake(id)
+        return picture(console_text(instance, self.session.state.boots.get(id)))
+
+    async def open_console(self, id: str, kind: ConsoleKind) -> ConsoleStream:
+        """Open a console that greets, then says again what it is told."""
+        return EchoingConsole(GREETINGS[kind].format(id=self._awake(id).id).encode())
+
+    def _awake(self, id: str) -> Instance:
+        instance = self.session.state.instance_of(self.user, id)
+        if instance.state not in {InstanceState.RUNNING, InstanceState.PAUSED}:
+            raise Conflict(f"the instance {id!r} is {instance.state}: nobody is at its console")
+        return instance
 
     def _made(self, operation: str, new: NewInstance, count: int) -> tuple[Instance, ...]:
         with self.session.change() as state:

@@ -1,6 +1,7 @@
 """How a wish for an instance becomes one."""
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from nimbi.drivers.mock.table import Table
 from nimbi.drivers.mock.volumes import volume_of
 from nimbi.drivers.mock.world import Boot, State
 from nimbi.model.errors import Invalid
-from nimbi.model.hardware_profiles import Property, Sizes
+from nimbi.model.hardware_profiles import HardwareProfile, Property, Sizes, Value
 from nimbi.model.instances import (
     AddressKind,
     Endpoint,
@@ -129,12 +130,26 @@ def _login(new: NewInstance) -> Login | None:
     return Login(key_id=new.key_id, user=new.password and LOGIN_USER, password=new.password)
 
 
+def sizes_after(instance: Instance, sizes: Sizes) -> Sizes:
+    """Return the sizes of an instance once it is resized, as far as its profile's are others.
+
+    Raises Invalid for what its profile does not offer, and for what a resize does not change.
+    """
+    if sizes.storage_gib is not None or sizes.architecture is not None:
+        raise Invalid("only CPUs and memory of an instance can be resized")
+    profile = PROFILES.get(instance.hardware_profile_id or DEFAULT_PROFILE, "hardware profile")
+    profile.check(sizes)
+    return _changed(profile, {**instance.sizes.given(), **sizes.given()})
+
+
 def _changed_sizes(new: NewInstance) -> Sizes:
     profile = PROFILES.get(new.hardware_profile_id or DEFAULT_PROFILE, "hardware profile")
+    return _changed(profile, new.sizes.given())
+
+
+def _changed(profile: HardwareProfile, sizes: Mapping[str, Value]) -> Sizes:
     defaults: dict[str, Property] = profile.properties()
-    changed = {
-        name: value for name, value in new.sizes.given().items() if value != defaults[name].default
-    }
+    changed = {name: value for name, value in sizes.items() if value != defaults[name].default}
     return msgspec.convert(changed, Sizes)
 
 

@@ -110,6 +110,11 @@ class Pieces:
         self._file.seek(first)
         self._left = size_bytes
 
+    @property
+    def descriptor(self) -> int:
+        """The open file, until the end or `aclose`."""
+        return self._file.fileno()
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 

@@ -4,6 +4,8 @@ import math
 from datetime import UTC, datetime
 from typing import ClassVar
 
+import msgspec
+
 from nimbi.driver.storage import Volumes
 from nimbi.drivers.mock.attachment import attached, detached
 from nimbi.drivers.mock.naming import shown
@@ -58,6 +60,15 @@ class MockVolumes(OfSession, Volumes):
                 raise Conflict(f"the volume {id!r} is not attached")
             return detached(state, volume)
 
+    async def resize(self, id: str, size_gib: int | float) -> Volume:
+        with self.session.change() as state:
+            volume = state.volumes.get(id, "volume")
+            if _sound(size_gib) < volume.size_gib:
+                raise Invalid(f"the volume {id!r} has {volume.size_gib} GiB, and can't shrink")
+            resized = msgspec.structs.replace(volume, size_gib=size_gib)
+            state.volumes = state.volumes.having(resized)
+            return resized
+
 
 def volume_of(state: State, new: NewVolume) -> Volume:
     """Return one more volume, now in the cloud."""
@@ -82,8 +93,12 @@ def _size(state: State, new: NewVolume) -> int | float:
     if new.snapshot_id is not None:
         least = state.snapshots.get(new.snapshot_id, "snapshot").size_gib or 0
     size = new.size_gib if new.size_gib is not None else least or DEFAULT_GIB
-    if not (math.isfinite(size) and 0 < size <= LARGEST_GIB):
-        raise Invalid(f"a volume has more than 0 and up to {LARGEST_GIB} GiB, not {size}")
-    if size < least:
+    if _sound(size) < least:
         raise Invalid(f"the snapshot {new.snapshot_id!r} needs {least} GiB, not {size}")
     return size
+
+
+def _sound(size_gib: int | float) -> int | float:
+    if not (math.isfinite(size_gib) and 0 < size_gib <= LARGEST_GIB):
+        raise Invalid(f"a volume has more than 0 and up to {LARGEST_GIB} GiB, not {size_gib}")
+    return size_gib

@@ -7,11 +7,10 @@ from urllib.parse import quote
 from starlette.types import Receive, Scope, Send
 
 from nimbi.frontends.deltacloud import bodies, errors, intake, site
-from nimbi.frontends.deltacloud.auth import Login, MalformedLogin, basic_login, challenge
+from nimbi.frontends.deltacloud.auth import challenge
 from nimbi.frontends.deltacloud.exchange import Exchange, base_url
 from nimbi.frontends.deltacloud.formats import HTML, chosen, of_error
 from nimbi.frontends.deltacloud.handlers import options
-from nimbi.frontends.deltacloud.html.security import is_cross_site
 from nimbi.frontends.deltacloud.parameters import Parameters
 from nimbi.frontends.deltacloud.reply import (
     Gone,
@@ -31,6 +30,8 @@ from nimbi.frontends.deltacloud.written import Documents
 from nimbi.gateway.clouds import Clouds, credentials_from_basic
 from nimbi.gateway.registry import Registry, UnknownDriver
 from nimbi.model.errors import CloudError, Unauthorized
+from nimbi.wire.basic import Login, MalformedLogin, basic_login
+from nimbi.wire.origin import is_cross_site
 
 log = logging.getLogger(__name__)
 
@@ -134,11 +135,11 @@ class DeltacloudApp:
         exchange.login = self._login or self._brought(exchange)
         forced = "force_auth" in exchange.query and route.path == "/api"
         try:
-            if route.opens_cloud:
-                await self._in_cloud(exchange, route, place, form, send)
-                return
             if forced:
                 await self._verify(exchange)
+            if route.opens_cloud or (route.is_told and exchange.driver.narrow):
+                await self._in_cloud(exchange, route, place, form, send)
+                return
         except CloudError as error:
             raise self._problem(exchange, route, place, error) from error
         await send_reply(await route.handler(exchange), exchange, send)
@@ -154,6 +155,7 @@ class DeltacloudApp:
         async with self._clouds.use(*self._account(exchange)) as cloud:
             exchange.cloud = cloud
             exchange.operations = cloud.operations
+            exchange.lacks, exchange.notes = cloud.lacks, cloud.notes
             if not route.need_ids <= cloud.operations:
                 raise lacks_capability(route.capability)
             if form is None:

@@ -91,6 +91,27 @@ def http_date(at: datetime) -> str:
     return format_datetime(at.astimezone(UTC), usegmt=True)
 
 
+def is_other(headers: Mapping[bytes, bytes], tag: str | None, at: datetime | None) -> bool:
+    """Return whether the client expects another content than this (RFC 9110, section 13.1)."""
+    told = headers.get(b"if-match")
+    if told is not None:
+        return not matches(told, tag)
+    before = headers.get(b"if-unmodified-since")
+    date = _date(before) if before is not None and at is not None else None
+    return date is not None and at is not None and at.replace(microsecond=0) > date
+
+
+def matches(header: bytes, tag: str | None) -> bool:
+    """Return whether an If-Match names the tag, byte for byte; `*` names any that there is."""
+    given = tags_of(header)
+    return tag is not None and ("*" in given or tag in given)
+
+
+def tags_of(header: bytes) -> list[str]:
+    """Return what an If-Match or If-None-Match lists, quotes kept; `*` is one of them."""
+    return [part.strip() for part in header.decode("latin-1").split(",")]
+
+
 def is_unchanged(headers: Mapping[bytes, bytes], tag: str | None, at: datetime | None) -> bool:
     """Return whether the client has the content already (RFC 9110, section 13.1)."""
     told = headers.get(b"if-none-match")
@@ -103,7 +124,7 @@ def is_unchanged(headers: Mapping[bytes, bytes], tag: str | None, at: datetime |
 
 def names_tag(header: bytes, tag: str) -> bool:
     """Return whether an If-None-Match names the tag; `*` names any, `W/` is not looked at."""
-    given = [part.strip().removeprefix("W/") for part in header.decode("latin-1").split(",")]
+    given = [part.removeprefix("W/") for part in tags_of(header)]
     return "*" in given or tag in given or tag.strip('"') in given
 
 

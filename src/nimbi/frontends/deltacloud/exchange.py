@@ -1,7 +1,7 @@
 """One request on its way to an answer."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
@@ -9,7 +9,6 @@ from uuid import uuid4
 from starlette.types import Receive, Scope
 
 from nimbi.driver.interface import Driver
-from nimbi.frontends.deltacloud.auth import Login
 from nimbi.frontends.deltacloud.formats import XML
 from nimbi.frontends.deltacloud.parameters import Parameters
 from nimbi.frontends.deltacloud.reply import no_host
@@ -18,6 +17,7 @@ from nimbi.frontends.deltacloud.written import Documents
 from nimbi.gateway.audit import REQUEST_ID
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.registry import Registry
+from nimbi.wire.basic import Login
 from nimbi.wire.negotiation import Format
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{0,5})?")
@@ -32,7 +32,8 @@ class Exchange:
 
     `path` is decoded of nothing and without matrix parameters; `arguments` are the parts of it
     that the route names, decoded. `driver` is set once it is known to exist, `cloud` for
-    operations that need one.
+    operations that need one. `lacks` are operations that the driver has and this session has not,
+    `notes` what the driver tells of it.
     """
 
     __slots__ = (
@@ -41,11 +42,14 @@ class Exchange:
         "cloud",
         "documents",
         "driver",
+        "extensions",
         "format",
         "headers",
+        "lacks",
         "login",
         "method",
         "negotiated",
+        "notes",
         "operations",
         "parameters",
         "path",
@@ -73,6 +77,7 @@ class Exchange:
     ) -> None:
         self.method: str = scope["method"]
         self.receive = receive
+        self.extensions: Container[str] = scope.get("extensions") or ()
         self.headers = folded(scope["headers"])
         self.path: str = ""
         self.base_url = ""
@@ -85,6 +90,8 @@ class Exchange:
         self.format: Format = XML
         self.login: Login | None = None
         self.operations: frozenset[str] = frozenset()
+        self.lacks: frozenset[str] = frozenset()
+        self.notes: Mapping[str, str] = {}
         self.request_id = REQUEST_ID.get()
         self.runtime_s: float | None = None
         self.started = False

@@ -37,6 +37,9 @@ class Place:
     defaults: Mapping[str, str]
 
 
+# Of the segments of `/api/buckets/:bucket/:blob`.
+BLOB_AT = 3
+
 Fixed = Mapping[bytes, tuple[Node, tuple[str, ...]]]
 
 
@@ -69,9 +72,11 @@ def segments_of(raw_path: bytes, exchange: Exchange) -> tuple[Segment, ...]:
         segments = split(raw_path)
     except ValueError as error:
         raise bodies.bad_request("the path is not UTF-8, or an escape in it is broken") from error
-    for segment in segments:
-        told = "".join((segment.text, *segment.parameters, *segment.parameters.values()))
-        if _CONTROL.search(told):
+    for at, segment in enumerate(segments):
+        told = "".join((*segment.parameters, *segment.parameters.values()))
+        # What users call a blob is theirs, and some clouds keep any name.
+        is_blob = at == BLOB_AT and segments[1].text == "buckets"
+        if _CONTROL.search(told) or (not is_blob and _CONTROL.search(segment.text)):
             raise bodies.bad_request("the path holds a control character")
     if len(segments) == 2 and not segments[1].text:
         return segments[:1]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nimbi.frontends.deltacloud.states import VERBS
 from nimbi.frontends.deltacloud.view import CREATE_IMAGE, RUN, View, segment
 from nimbi.model.volumes import Volume, VolumeState
 
@@ -26,6 +27,7 @@ def instance_links(
         if operation == "destroy"
         else Link(operation, "post", f"{href}/{operation}")
         for operation in operations
+        if operation in VERBS
     ]
     if RUN in extras:
         links.append(Link("run", "post", f"{href}/run;id={quoted}"))

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from nimbi.model.buckets import FilePart
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 PLAIN = "text/html;charset=utf-8"
@@ -12,8 +14,9 @@ PLAIN = "text/html;charset=utf-8"
 class Reply:
     """An answer. With `chunks` the content comes from there and `body` is not looked at.
 
-    `signed` says that the answer carries this API's own headers (Server, driver, ETag); `tag` is
-    the ETag where it is known already.
+    `file` tells where the bytes of `chunks` are, when they are in one open file. `signed` says that
+    the answer carries this API's own headers (Server, driver, ETag); `tag` is the ETag where it is
+    known already.
     """
 
     status: int
@@ -21,6 +24,7 @@ class Reply:
     content_type: str | None = None
     headers: Headers = ()
     chunks: AsyncIterator[bytes] | None = None
+    file: FilePart | None = None
     signed: bool = True
     tag: str | None = None
 

@@ -71,7 +71,8 @@ class Route:
 
     `path` is a pattern such as `/api/instances/:id/start`. `needs` are the driver's operations
     without which the answer is 412 with `capability`. `is_action` marks what changes the state of
-    an instance. `opens_cloud` False is for what is answered without any login.
+    an instance. `opens_cloud` False is for what is answered without any login; with `is_told` it is
+    then answered by the session all the same where sessions of one driver differ.
     """
 
     verb: str
@@ -88,6 +89,7 @@ class Route:
     body: Body = Body.FORM
     is_action: bool = False
     opens_cloud: bool = True
+    is_told: bool = False
     any_accept: bool = False
     documented: bool = True
 

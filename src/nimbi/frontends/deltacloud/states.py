@@ -1,9 +1,36 @@
 """The state machine of a cloud's instances: as XML, JSON and dot source."""
 
+from functools import cache
 from typing import Any
 
 from nimbi.driver.states import StateMachine, Transition
+from nimbi.model.instances import InstanceState
 from nimbi.wire.xml import escape
+
+# What Deltacloud knows to be done with an instance in some state, and some not.
+VERBS = frozenset({"create", "start", "stop", "reboot", "destroy"})
+
+# Deltacloud knows no such state. What is paused does nothing, and goes on when it is started.
+SHOWN_AS = {InstanceState.PAUSED: InstanceState.STOPPED}
+NAMES = {state: SHOWN_AS.get(state, state).value.upper() for state in InstanceState}
+
+
+@cache
+def on_wire(machine: StateMachine) -> StateMachine:
+    """Return the part of a cloud's state machine that clients of Deltacloud know."""
+    return StateMachine(
+        tuple(state for state in machine.states if state not in SHOWN_AS),
+        tuple(
+            t
+            for t in machine.transitions
+            if (t.by is None or t.by in VERBS) and not {t.state, t.to} & SHOWN_AS.keys()
+        ),
+    )
+
+
+def operations_on_wire(machine: StateMachine, state: InstanceState) -> tuple[str, ...]:
+    """Return what clients may expect to do with an instance that they see in this state."""
+    return on_wire(machine).operations(SHOWN_AS.get(state, state))
 
 
 def as_xml(machine: StateMachine) -> str:

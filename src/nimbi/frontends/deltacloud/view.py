@@ -5,6 +5,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from nimbi.driver.compute import Instances
+from nimbi.frontends.deltacloud.states import SHOWN_AS, operations_on_wire
 from nimbi.gateway.cloud import Cloud
 from nimbi.model.instances import Instance
 from nimbi.wire.matrix import PATH_SAFE
@@ -41,7 +42,11 @@ class View:
 
     def instance_operations(self, instance: Instance) -> tuple[str, ...]:
         """Return what the instance's state and the cloud allow, by start, stop, reboot, destroy."""
-        return self.cloud.instance_operations(instance)
+        allowed = self.cloud.instance_operations(instance)
+        if instance.state in SHOWN_AS:
+            known = operations_on_wire(self.cloud.driver.instance_states, instance.state)
+            return tuple(verb for verb in allowed if verb in known)
+        return allowed
 
     def extras(self, instance: Instance) -> tuple[str, ...]:
         """Return what can be done besides: RUN, and CREATE_IMAGE of an instance that allows it."""

@@ -86,7 +86,13 @@ def test_all_that_a_request_brings_along_stays_text() -> None:
     link = {"rel": EVIL, "href": EVIL, "features": [[{"name": EVIL}]]}
     states = [{"name": EVIL, "transitions": [{"to": EVIL, "action": EVIL}]}]
     for page in (
-        pages.entry_page(view, [link], {EVIL: {"name": EVIL, "entrypoints": {EVIL: {EVIL: EVIL}}}}),
+        pages.entry_page(
+            view,
+            [link],
+            {EVIL: {"name": EVIL, "entrypoints": {EVIL: {EVIL: EVIL}}}},
+            {EVIL: EVIL},
+            {EVIL: [EVIL]},
+        ),
         pages.error_page(view, 400, {"message": EVIL}),
         pages.error_page(view, 400, EVIL),
         pages.states_page(view, states),

@@ -38,7 +38,7 @@ KEYS = CollectionDoc(name="keys", operations=[CREATE])
 
 def every_page(view: PageView) -> dict[str, str]:
     made = {
-        "entry": pages.entry_page(view, LINKS, DRIVERS),
+        "entry": pages.entry_page(view, LINKS, DRIVERS, {}, {}),
         "states": pages.states_page(view, STATES),
         "error": pages.error_page(view, 404, {"code": 404, "message": "no instance x"}),
         "index": pages.index_page(view, {"Deltacloud": f"{BASE}/api"}),
@@ -148,7 +148,7 @@ def test_what_the_driver_cannot_do_has_no_button(bare: PageView) -> None:
 
 def test_a_collection_that_the_driver_lacks_is_not_in_the_menu() -> None:
     few = PageView(base_url=BASE, path="/api", driver="d", operations=frozenset({"images.page"}))
-    root = parsed(pages.entry_page(few, [], {}))
+    root = parsed(pages.entry_page(few, [], {}, {}, {}))
     assert root.xpath("//nav[@aria-label='Collections']//a/text()") == ["Images", "Drivers"]
 
 
@@ -225,7 +225,7 @@ def test_a_private_key_is_shown_only_when_asked_for(view: PageView) -> None:
 
 
 def test_the_entry_page_lets_driver_and_provider_be_chosen(view: PageView) -> None:
-    root = parsed(pages.entry_page(view, LINKS, DRIVERS))
+    root = parsed(pages.entry_page(view, LINKS, DRIVERS, {}, {}))
     assert root.xpath("//select[@name='driver']/option/@value") == ["mock", "local"]
     assert root.xpath("//select[@name='driver']/option[@selected]/@value") == ["mock"]
     assert root.xpath("//select[@name='provider']/option/@value") == ["default", "eu-west-1"]

@@ -1,7 +1,8 @@
 import pytest
 from starlette.datastructures import Headers
 
-from nimbi.frontends.deltacloud.html.pages import CONTENT_SECURITY_POLICY, is_cross_site
+from nimbi.frontends.deltacloud.html.pages import CONTENT_SECURITY_POLICY
+from nimbi.wire.origin import is_cross_site
 
 
 @pytest.mark.parametrize(

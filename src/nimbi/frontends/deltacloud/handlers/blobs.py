@@ -20,11 +20,17 @@ from nimbi.frontends.deltacloud.render_json.storage import blob as json_blob
 from nimbi.frontends.deltacloud.render_xml.storage import blob as xml_blob
 from nimbi.frontends.deltacloud.reply import Headers, Problem, Reply, header
 from nimbi.frontends.deltacloud.view import segment
-from nimbi.model.buckets import Blob, ByteRange
+from nimbi.model.buckets import Blob, BlobContent, ByteRange
 from nimbi.wire.ranges import Span, UnsatisfiableRange, resolve, unsatisfied_range
 from nimbi.wire.xml import DECLARATION
 
-CONDITIONS = (b"range", b"if-none-match", b"if-modified-since")
+CONDITIONS = (
+    b"range",
+    b"if-match",
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-unmodified-since",
+)
 
 
 def named(exchange: Exchange) -> tuple[str, str]:
@@ -71,25 +77,45 @@ async def destroy_blob(exchange: Exchange) -> Reply:
 
 async def content(exchange: Exchange) -> Reply:
     """Answer with the content, or the asked part of it; conditions are those of RFC 9110."""
-    bucket_id, id = named(exchange)
     asked = any(name in exchange.headers for name in CONDITIONS)
     if exchange.method != "HEAD" and not (asked and exchange.cloud.supports(Blobs.get)):
-        return await _read(exchange, None)
-    blob = await exchange.cloud.call(Blobs.get, bucket_id, id)
+        return _content(await _opened(exchange, None), None)
+    while True:
+        blob = await exchange.cloud.call(Blobs.get, *named(exchange))
+        if reply := _without_content(exchange, blob):
+            return reply
+        span = _span(exchange, blob)
+        opened = await _opened(exchange, span)
+        if opened.blob.etag == blob.etag:
+            return _content(opened, span)
+        # Another content came between: what was found out does not hold for that.
+        await _given_up(opened)
+
+
+def _without_content(exchange: Exchange, blob: Blob) -> Reply | None:
+    """Return the answer when no content is sent. Raises Problem for a condition that fails."""
     tag = blob_headers.entity_tag(blob)
+    if blob_headers.is_other(exchange.headers, tag, blob.modified_at):
+        raise precondition_failed()
     if blob_headers.is_unchanged(exchange.headers, tag, blob.modified_at):
         return Reply(304, headers=_facts(blob), signed=False)
     if exchange.method == "HEAD":
         length = (b"content-length", b"%d" % blob.size_bytes)
         media_type = blob_headers.content_type(blob.content_type)
         return Reply(200, b"", media_type, (*_facts(blob), length), signed=False)
-    if not blob_headers.range_holds(exchange.headers, tag, blob.modified_at):
-        return await _read(exchange, None)
-    return await _read(exchange, _span(exchange, blob))
+    return None
+
+
+def precondition_failed() -> Problem:
+    message = "the blob is not as the request expects it"
+    return Problem(412, "PreconditionFailed", message)
 
 
 def _span(exchange: Exchange, blob: Blob) -> Span | None:
+    tag = blob_headers.entity_tag(blob)
     told = exchange.text_header(b"range")
+    if not blob_headers.range_holds(exchange.headers, tag, blob.modified_at):
+        told = None
     try:
         return resolve(told, blob.size_bytes) if told is not None else None
     except UnsatisfiableRange as error:
@@ -100,16 +126,28 @@ def _span(exchange: Exchange, blob: Blob) -> Span | None:
         ) from error
 
 
-async def _read(exchange: Exchange, span: Span | None) -> Reply:
+async def _opened(exchange: Exchange, span: Span | None) -> BlobContent:
     wanted = ByteRange(span.first, span.last) if span is not None else None
-    opened = await exchange.cloud.call(Blobs.read, *named(exchange), wanted)
+    return await exchange.cloud.call(Blobs.read, *named(exchange), wanted)
+
+
+async def _given_up(opened: BlobContent) -> None:
+    """Close a content that nobody will read."""
+    close = getattr(opened.chunks, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _content(opened: BlobContent, span: Span | None) -> Reply:
     headers: Headers = (*_facts(opened.blob), (b"content-length", b"%d" % opened.size_bytes))
     if span is not None:
         told = Span(opened.first, opened.last).content_range(opened.blob.size_bytes)
         headers = (*headers, header("content-range", told))
     media_type = blob_headers.content_type(opened.blob.content_type)
     status = 200 if span is None else 206
-    return Reply(status, b"", media_type, headers, chunks=opened.chunks, signed=False)
+    return Reply(
+        status, b"", media_type, headers, chunks=opened.chunks, file=opened.file, signed=False
+    )
 
 
 def _facts(blob: Blob) -> Headers:

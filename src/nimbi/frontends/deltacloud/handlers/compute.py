@@ -26,6 +26,7 @@ from nimbi.frontends.deltacloud.render_xml.instances import run_result as xml_ru
 from nimbi.frontends.deltacloud.reply import Reply
 from nimbi.frontends.deltacloud.requests import compute as wishes
 from nimbi.frontends.deltacloud.route import Handler
+from nimbi.frontends.deltacloud.states import NAMES
 from nimbi.frontends.deltacloud.view import segment
 from nimbi.model.errors import Invalid, Unsupported
 from nimbi.model.hardware_profiles import HardwareProfile, Property
@@ -57,7 +58,7 @@ async def list_instances(exchange: Exchange) -> Reply:
             item
             for item in with_id(exchange, items)
             if (realm_id is None or item.realm_id == realm_id)
-            and (state is None or item.state == state.lower())
+            and (state is None or NAMES[item.state] == state.upper())
             and (owner_id is None or item.owner_id == owner_id)
         ],
     )

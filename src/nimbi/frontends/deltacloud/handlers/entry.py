@@ -30,7 +30,8 @@ async def show_entry(exchange: Exchange) -> Reply:
     if exchange.format is HTML:
         drivers = {name: as_json(driver) for name, driver in loadable(exchange.registry).items()}
         told = _as_json(exchange, links)["links"]
-        return html_reply(pages.entry_page(page_view(exchange), told, drivers))
+        view = page_view(exchange)
+        return html_reply(pages.entry_page(view, told, drivers, exchange.notes, lacking(exchange)))
     return xml_reply(_as_xml(exchange, links))
 
 
@@ -58,6 +59,22 @@ def collections_of(exchange: Exchange) -> Links:
     return sorted(links, key=lambda link: link[0])
 
 
+def lacking(exchange: Exchange) -> dict[str, list[str]]:
+    """Return what the driver can do and this session can't: `{"networks": ["create", …]}`.
+
+    Collections are named as on the wire, their operations as in the library.
+    """
+    found = {
+        name: sorted(
+            id.partition(".")[2]
+            for id in exchange.lacks
+            if id.partition(".")[0] == kind.interface.name
+        )
+        for name, kind in KINDS.items()
+    }
+    return {name: operations for name, operations in sorted(found.items()) if operations}
+
+
 def _as_xml(exchange: Exchange, links: Links) -> str:
     """Return the document; it has no declaration, as in the original."""
     selection = exchange.selection
@@ -66,6 +83,14 @@ def _as_xml(exchange: Exchange, links: Links) -> str:
         f"  <link href='{exchange.api}/{name}' rel='{name}'>\n"
         f"{''.join(map(_feature_xml, features))}  </link>\n"
         for name, features in links
+    )
+    inner += "".join(
+        f"  <note name='{escape(name)}'>{escape(text)}</note>\n"
+        for name, text in exchange.notes.items()
+    )
+    inner += "".join(
+        f"  <lacks rel='{name}'>{' '.join(operations)}</lacks>\n"
+        for name, operations in lacking(exchange).items()
     )
     driver = escape(selection.driver)
     return f"<api driver='{driver}'{provider} version='{API_VERSION}'>\n{inner}</api>\n"
@@ -79,7 +104,10 @@ def _feature_xml(feature: WireFeature) -> str:
 
 
 def _as_json(exchange: Exchange, links: Links) -> dict[str, Any]:
+    lacks = lacking(exchange)
     return {
+        **({"notes": dict(exchange.notes)} if exchange.notes else {}),
+        **({"lacks": lacks} if lacks else {}),
         "version": API_VERSION,
         "driver": exchange.selection.driver,
         "provider": exchange.selection.provider or "default",

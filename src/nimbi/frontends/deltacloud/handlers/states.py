@@ -12,7 +12,7 @@ from nimbi.frontends.deltacloud.states_picture import as_png
 
 
 async def show_states(exchange: Exchange) -> Reply:
-    machine: StateMachine = exchange.driver.instance_states
+    machine: StateMachine = states.on_wire(exchange.driver.instance_states)
     if exchange.format is JSON:
         return json_reply(states.as_json(machine))
     if exchange.format is HTML:

@@ -11,6 +11,7 @@ from nimbi.driver.capabilities import OPERATIONS
 from nimbi.frontends.deltacloud import blob_headers, bodies
 from nimbi.frontends.deltacloud.exchange import Exchange
 from nimbi.frontends.deltacloud.handlers.blobs import answer, named
+from nimbi.frontends.deltacloud.handlers.conditions import failing, on_condition
 from nimbi.frontends.deltacloud.reply import Reply, lacks_capability
 from nimbi.model.buckets import NewBlob, Segment, Upload
 from nimbi.model.errors import Invalid
@@ -77,13 +78,16 @@ async def post_blob(exchange: Exchange) -> Reply:
 
 
 async def _write(exchange: Exchange) -> Reply:
-    new = _new_blob(exchange)
+    new = await on_condition(exchange, _new_blob(exchange))
     body = bodies.chunks(exchange.receive, new.size_bytes, None)
-    return answer(exchange, await exchange.cloud.call(Blobs.write, new, body))
+    with failing(new):
+        return answer(exchange, await exchange.cloud.call(Blobs.write, new, body))
 
 
 async def _begin(exchange: Exchange) -> Reply:
-    upload = await exchange.cloud.call(Blobs.begin_upload, _new_blob(exchange))
+    new = await on_condition(exchange, _new_blob(exchange))
+    with failing(new):
+        upload = await exchange.cloud.call(Blobs.begin_upload, new)
     id = blob_headers.header_text(upload.id)
     return Reply(204, headers=((b"x-deltacloud-segmentedblob", id),))
 

@@ -16,7 +16,7 @@ from nimbi.frontends.deltacloud.html.form_table import FORMS
 from nimbi.frontends.deltacloud.html.forms import choice_sources, form_fields
 from nimbi.frontends.deltacloud.html.frame import collection_crumbs, frame
 from nimbi.frontends.deltacloud.html.sections import sections
-from nimbi.frontends.deltacloud.html.security import CONTENT_SECURITY_POLICY, is_cross_site
+from nimbi.frontends.deltacloud.html.security import CONTENT_SECURITY_POLICY
 from nimbi.frontends.deltacloud.html.server_pages import (
     entry_page,
     error_page,
@@ -38,7 +38,6 @@ __all__ = [
     "form_fields",
     "form_page",
     "index_page",
-    "is_cross_site",
     "member_page",
     "message_page",
     "states_page",

@@ -54,12 +54,17 @@ def index_page(view: PageView, frontends: Mapping[str, str]) -> str:
 
 
 def entry_page(
-    view: PageView, links: Sequence[Member], drivers: Mapping[str, Member] | Sequence[Member]
+    view: PageView,
+    links: Sequence[Member],
+    drivers: Mapping[str, Member] | Sequence[Member],
+    notes: Mapping[str, str],
+    lacks: Mapping[str, Sequence[str]],
 ) -> str:
     """Return the page of `/api`: collections, and the choice of driver and provider.
 
     `links` are those of the JSON entry point; `drivers` the map of `/api/drivers`, or a list of
-    members with ids.
+    members with ids. `notes` are what the driver tells of this session, `lacks` the operations that
+    it has not, by collection.
     """
     collections = [
         {
@@ -77,6 +82,10 @@ def entry_page(
         frame(view, "Collections", formats=("xml", "json"))
         | {
             "collections": collections,
+            "notes": notes,
+            "lacks": [
+                (words_for(rel).title, ", ".join(operations)) for rel, operations in lacks.items()
+            ],
             "select": view.link("/api"),
             "drivers": [(id, name_of({"id": id} | dict(told))) for id, told in known.items()],
             "providers": _providers(known.get(view.driver, {})),

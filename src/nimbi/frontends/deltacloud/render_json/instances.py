@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from nimbi.frontends.deltacloud.links import instance_links
+from nimbi.frontends.deltacloud.states import NAMES
 from nimbi.frontends.deltacloud.view import CREATE_IMAGE, View, segment
 from nimbi.frontends.deltacloud.words import iso_text, sizes
 from nimbi.model.hardware_profiles import Sizes
@@ -19,7 +20,7 @@ def instance(item: Instance, view: View) -> dict[str, Any]:
         "id": item.id,
         "href": f"{api}/instances/{segment(item.id)}",
         "name": item.name,
-        "state": item.state._value_.upper(),
+        "state": NAMES[item.state],
         "owner": item.owner_id,
         "image": reference("image", item.image_id, api),
         "realm": reference("realm", item.realm_id, api),

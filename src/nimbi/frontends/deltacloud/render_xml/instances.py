@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from nimbi.frontends.deltacloud.links import instance_links
+from nimbi.frontends.deltacloud.states import NAMES
 from nimbi.frontends.deltacloud.view import View, segment
 from nimbi.frontends.deltacloud.words import PROPERTIES, iso_text, number
 from nimbi.model.hardware_profiles import Sizes
@@ -21,7 +22,7 @@ def instance(item: Instance, view: View) -> str:
         f"{_line('owner_id', item.owner_id)}"
         f"{_link(api, 'image', item.image_id)}"
         f"{_link(api, 'realm', item.realm_id)}"
-        f"    <state>{item.state._value_.upper()}</state>\n"
+        f"    <state>{NAMES[item.state]}</state>\n"
         f"{_profile(item, api)}"
         f"{_actions(api, item.id, view.instance_operations(item), view.extras(item))}"
         f"{_launched(item) if item.launched_at is not None else ''}"

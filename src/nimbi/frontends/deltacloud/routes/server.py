@@ -13,6 +13,7 @@ ROUTES = (
         handler=entry.show_entry,
         parameters=(optional("force_auth", "Check the login against the cloud first."),),
         opens_cloud=False,
+        is_told=True,
         documented=False,
     ),
     Route(

@@ -1,0 +1,1 @@
+"""Consoles of instances over HTTP and WebSocket: tickets, streams, screenshots, logs."""

@@ -1,0 +1,1 @@
+"""Load balancers: HAProxy in front of guests."""

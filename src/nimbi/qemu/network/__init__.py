@@ -1,0 +1,1 @@
+"""Networks of guests: their records, and the fabric that carries them."""

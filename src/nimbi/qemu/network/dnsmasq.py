@@ -1,0 +1,72 @@
+"""DHCP and DNS of one network: the texts that dnsmasq reads, made from a plan."""
+
+from pathlib import Path
+
+from nimbi.qemu.errors import Invalid
+from nimbi.qemu.network.nft import RESOLVER
+from nimbi.qemu.network.plan import FIRST_SLOT, Plan, PlannedNetwork
+
+LEASE = "1h"
+FIXED = (
+    # Its own change of user fails in a namespace of users. It is started with few rights instead.
+    # Questions over TCP it would then answer one by one: the packet filter lets none through.
+    "no-daemon",
+    "bind-interfaces",
+    "except-interface=lo",
+    "no-resolv",
+    "no-hosts",
+    "no-poll",
+    "no-ping",
+    "domain-needed",
+    "dhcp-authoritative",
+    "dhcp-ignore=tag:!known",
+    "leasefile-ro",
+    "quiet-dhcp",
+    "edns-packet-max=1232",
+    "cache-size=1000",
+    # A second default route would only compete with that of the first card.
+    "dhcp-option=tag:later,option:router",
+)
+"""What is the same for all networks. Guests have fixed addresses, so no lease needs to be kept."""
+
+
+def config(network: PlannedNetwork, hosts: Path, names: Path, *, outside: bool) -> str:
+    """Return the configuration of one network's dnsmasq, which stays while the network does.
+
+    `hosts` and `names` are the files for `hosts()` and `names()`, read again at SIGHUP. With
+    `outside`, names that are not the network's own are asked for outside.
+    """
+    lines = [*FIXED, f"interface={network.bridge}"]
+    lines += [f"domain={network.domain}", f"local=/{network.domain}/"]
+    lines += [f"dhcp-range={s.network_address},static,{s.netmask},{LEASE}" for s in network.subnets]
+    lines += [f"dhcp-hostsfile={_quoted(hosts)}", f"addn-hosts={_quoted(names)}"]
+    lines += [f"server={RESOLVER}"] if outside else []
+    return "\n".join(lines) + "\n"
+
+
+def hosts(plan: Plan, network: PlannedNetwork) -> str:
+    """Return who gets which address: one line a card."""
+    lines = []
+    for card in plan.cards_of(network.id):
+        later = "" if card.slot == FIRST_SLOT else "set:later,"
+        name = f",{card.names[0]}" if card.names else ""
+        lines.append(f"{card.mac},{later}{card.ip}{name}\n")
+    return "".join(lines)
+
+
+def names(plan: Plan, network: PlannedNetwork) -> str:
+    """Return the names of all cards, as in /etc/hosts."""
+    lines = []
+    for card in plan.cards_of(network.id):
+        full = [f"{name}.{network.domain}" for name in card.names]
+        lines += [f"{card.ip} {' '.join([*full, *card.names])}\n"] if full else []
+    return "".join(lines)
+
+
+def _quoted(path: Path) -> str:
+    # Inside of quotes dnsmasq reads a backslash as the start of a special character.
+    text = str(path)
+    if "\n" in text:
+        raise Invalid("a state directory whose path has a line break cannot have networks")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

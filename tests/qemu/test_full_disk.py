@@ -1,0 +1,62 @@
+"""The host's disk runs full under a guest: it waits, loses nothing, and goes on."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nimbi.qemu import Capacity, GuestSpec, State, open_hypervisor
+from nimbi.qemu.keys import generate
+from nimbi.qemu.supervision import FULL
+
+pytestmark = [
+    pytest.mark.guest,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system"),
+]
+ROOMY, SMALL = "size=2300m", "size=130m"
+BOOT_S = 120
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, root: Path, image, ending) -> Iterator[Path]:
+    """Give a state directory on a file system of its own, with the image in it."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", ROOMY, "nimbi-test", place], check=True)
+    try:
+        state = place / "state"
+        state.mkdir(mode=0o700)
+        (state / "images").symlink_to((root / "images").resolve())
+        yield state
+        ending(state)
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def resized(state: Path, size: str) -> None:
+    """Change how much fits on the disk of a state directory."""
+    subprocess.run(["mount", "-o", f"remount,{size}", state.parent], check=True)
+
+
+async def test_a_guest_whose_disk_cannot_grow_waits_and_goes_on(small_disk: Path, image):
+    public, private = generate("ed25519")
+    spec = GuestSpec(name="full", image_id=image.id, memory_mib=96, public_keys=(public,))
+    async with open_hypervisor(small_disk) as hypervisor:
+        guest = await hypervisor.create(spec)
+        await hypervisor.wait(guest.id, frozenset({State.RUNNING, State.ERROR}), BOOT_S)
+        resized(small_disk, SMALL)
+        line = "head -c 160000000 /dev/urandom >/big; sync; sha256sum </big; sha256sum </big"
+        writing = asyncio.create_task(hypervisor.run(guest.id, line, private, within_s=BOOT_S))
+        paused = await hypervisor.wait(guest.id, frozenset({State.PAUSED}), BOOT_S)
+        assert paused.reason == FULL
+        with pytest.raises(Capacity):
+            await hypervisor.create(GuestSpec(name="more", image_id=image.id, memory_mib=96))
+        resized(small_disk, ROOMY)
+        done = await writing
+        one, other = done.out.split(b"-")[:2]
+        assert done.exit_code == 0, done.err
+        assert one.strip() == other.strip()
+        assert (await hypervisor.guest(guest.id)).state is State.RUNNING
