@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nimbi.settings import SETTINGS, Settings, SettingsError, load
+from nimbi.settings import FRONTENDS, SETTINGS, Settings, SettingsError, load
 
 
 def file_of(tmp_path: Path, text: str) -> Path:
@@ -16,12 +16,17 @@ def file_of(tmp_path: Path, text: str) -> Path:
 
 def test_defaults_are_those_of_the_original_server() -> None:
     settings = load({}, {})
-    assert (settings.host, settings.port, settings.frontends) == (
+    assert (settings.host, settings.port, settings.frontends[0]) == (
         "localhost",
         3001,
-        ("deltacloud",),
+        "deltacloud",
     )
     assert settings.driver is None
+
+
+def test_all_front_ends_are_served_unless_some_are_named() -> None:
+    assert load({}, {}).frontends == FRONTENDS
+    assert load({"frontends": ("consoles",)}, {}).frontends == ("consoles",)
 
 
 def test_flags_win_over_variables_which_win_over_the_file(tmp_path: Path) -> None:

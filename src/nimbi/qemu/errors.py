@@ -12,6 +12,7 @@ QemuError
 └── Failed       failed      a program did not do its work
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -56,15 +57,22 @@ class Invalid(QemuError):
 
 
 class Unsupported(QemuError):
-    """This machine, or the kind of network that it was found to allow, cannot do that."""
+    """The machine, or the kind of network that it was found to allow, cannot do that."""
 
     code = "unsupported"
 
 
 class Unusable(QemuError):
-    """The state directory is somebody else's, damaged, or was written by a newer program."""
+    """The state directory is somebody else's, damaged, or was written by a newer program.
+
+    The text does not tell where it is, since strangers may read it; `place` does.
+    """
 
     code = "unusable"
+
+    def __init__(self, place: Path, why: str) -> None:
+        super().__init__(f"the state directory {why}")
+        self.place = place
 
 
 class TimedOut(QemuError):

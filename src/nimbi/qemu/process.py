@@ -59,6 +59,13 @@ def with_argument(argument: str) -> list[Process]:
     return [process for process in found if process]
 
 
+def works_in(process: Process, directory: Path) -> bool:
+    """Say whether this directory, by whatever name, is where the process works."""
+    with contextlib.suppress(OSError):
+        return (PROC / str(process.pid) / "cwd").samefile(directory)
+    return False
+
+
 def kill(process: Process, by: signal.Signals = signal.SIGKILL) -> None:
     """Send a signal, or end the process at once. One that has ended already is left as it is."""
     with contextlib.suppress(ProcessLookupError):

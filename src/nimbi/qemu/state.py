@@ -1,5 +1,6 @@
 """The state directory: its layout, who may enter it, and which version of the layout it has."""
 
+import asyncio
 import json
 import logging
 import os
@@ -60,7 +61,7 @@ def version(root: Path) -> int | None:
         told = None
     number = told.get("version") if isinstance(told, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise Unusable(f"{root / SCHEMA} is damaged: it must hold a version, as {_example()}")
+        raise Unusable(root, f"has a damaged {SCHEMA}: it must hold a version, as {_example()}")
     return number
 
 
@@ -79,7 +80,7 @@ async def prepare(root: Path, upgrades: Mapping[int, Callable[[Path], None]] = U
     if usable(root, last) == last:
         mend_mode(root)
         return
-    mend_mode(private_directory(root))
+    mend_mode(root)
     async with locked(private_directory(root / "locks") / "schema.lock", UPGRADE_S):
         found = usable(root, last)
         if found is None:
@@ -87,7 +88,7 @@ async def prepare(root: Path, upgrades: Mapping[int, Callable[[Path], None]] = U
         # The version is written after each step: a step that was cut short is done again.
         for step in range(found or last, last):
             log.info("upgrading %s from version %d to %d", root, step, step + 1)
-            upgrades[step](root)
+            await asyncio.to_thread(upgrades[step], root)
             write_json(root / SCHEMA, {"version": step + 1})
 
 
@@ -100,8 +101,9 @@ def usable(root: Path, last: int = NEWEST) -> int | None:
     found = version(root)
     if found is not None and found > last:
         raise Unusable(
-            f"{root} was written by a newer Nimbi (version {found} of its layout, this one knows "
-            f"{last}): use that Nimbi, or another state directory"
+            root,
+            f"was written by a newer Nimbi (version {found} of its layout, this one knows {last}): "
+            "use that Nimbi, or another directory",
         )
     return found
 
@@ -113,18 +115,20 @@ def check_owner(root: Path) -> None:
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        raise Unusable(f"{root} can't be a directory: one of its parents is a file") from None
+        raise Unusable(root, "can't be a directory: one of its parents is a file") from None
     if not stat.S_ISDIR(found.st_mode):
-        raise Unusable(f"{root} is not a directory")
+        raise Unusable(root, "is not a directory")
     if found.st_uid != os.geteuid():
         raise Unusable(
-            f"{root} belongs to {user(found.st_uid)}, and this is {user(os.geteuid())}: run as its "
-            "owner, or use another state directory"
+            root,
+            f"belongs to {user(found.st_uid)}, and this is {user(os.geteuid())}: run as its owner, "
+            "or use another directory",
         )
 
 
 def mend_mode(root: Path) -> None:
-    """Shut the directory for everybody but its owner; that it was open is logged."""
+    """Make the directory, and shut it for everybody but its owner; that it was open is logged."""
+    root.mkdir(mode=MODE, parents=True, exist_ok=True)
     mode = stat.S_IMODE(root.stat().st_mode)
     if mode != MODE:
         log.warning("%s had mode %04o, and has %04o now", root, mode, MODE)

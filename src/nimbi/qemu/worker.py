@@ -17,7 +17,7 @@ from nimbi.qemu.images import Image, ImageStore
 from nimbi.qemu.launch import launch
 from nimbi.qemu.parts import Part
 from nimbi.qemu.ports import free
-from nimbi.qemu.process import ended, kill, with_argument
+from nimbi.qemu.process import Process, ended, kill, with_argument, works_in
 from nimbi.qemu.record import (
     CONSOLE,
     QMP,
@@ -134,11 +134,16 @@ class Worker:
         await self._guests.change(record.id, lambda r: replace(r, launching=False, process=None))
 
     async def _end_all(self, record: Record) -> None:
-        found = await asyncio.to_thread(with_argument, command.uuid(record.id))
+        found = await asyncio.to_thread(self._qemus, record.id)
         for process in found:
             kill(process)
         for process in found:
             await ended(process, KILL_S)
+
+    def _qemus(self, id: str) -> list[Process]:
+        # The same token gives the same id below another root: where it works tells which it is.
+        directory = self._guests.directory(id)
+        return [p for p in with_argument(command.uuid(id)) if works_in(p, directory)]
 
     async def _stop(self, record: Record) -> None:
         if record.process:

@@ -1,6 +1,7 @@
 """Networks, firewalls, addresses and load balancers against the conformance suite, by rung."""
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from nimbi.drivertest import (
 )
 from nimbi.drivertest.conformance import fresh_name
 from nimbi.drivertest.creating import Wish
+from nimbi.drivertest.instance_features import ConformsToInstanceFeatures
 from nimbi.drivertest.moves import rested
 from nimbi.drivertest.tracking import Made
 from nimbi.gateway.cloud import Cloud
@@ -60,7 +62,11 @@ def place(rung: Rung, built: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def open_cloud(state_dir: Path, rung: Rung):
     login = own_login(None, Place(state_dir / "local"))
-    return opened(DRIVER, state_dir, credentials=login, settings={"network": rung.value})
+    # Pools of its own: other tests run on this machine at the same time.
+    pid = os.getpid()
+    pools = [f"127.{base + pid % 50}.{pid // 50 % 256}.0/24" for base in (90, 150)]
+    settings = {"network": rung.value, "addresses": pools[0], "balancer_addresses": pools[1]}
+    return opened(DRIVER, state_dir, credentials=login, settings=settings)
 
 
 async def clear(state_dir: Path, rung: Rung) -> None:
@@ -150,6 +156,10 @@ class TestLoadBalancers(WithGuests, ConformsToLoadBalancers):
         """Balance a port that guests publish, at one that everybody may listen at."""
         listener = Listener(ListenerProtocol.HTTP, 8080, 80)
         return lambda: NewLoadBalancer(name=fresh_name(), realm_id=None, listeners=(listener,))
+
+
+class TestInstanceFeatures(WithGuests, ConformsToInstanceFeatures):
+    interface = Instances
 
 
 async def test_what_the_rung_lacks_is_missing_by_name(cloud: Cloud, rung: Rung) -> None:

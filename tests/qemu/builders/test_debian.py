@@ -102,6 +102,16 @@ async def test_what_lacks_of_the_boot_loaders_is_told(tmp_path: Path, monkeypatc
     assert caught.value.packages == ("syslinux-common", "systemd-boot-efi")
 
 
+def test_a_failed_build_says_why_in_one_line():
+    log = (
+        "I: running\nErr:1 http://h\nE: Failed to fetch http://h  no such host\nE: failed to run\n"
+    )
+    said = str(debian_tree._explained(log))
+    assert "is this machine online" in said
+    assert said.endswith("no such host E: failed to run")
+    assert str(debian_tree._explained("killed\n")) == "mmdebstrap failed: killed"
+
+
 def test_the_guest_gets_debian_s_own_sources_only(tmp_path: Path):
     (tmp_path / "files").mkdir()
     debian_tree._write(tmp_path / "files", tmp_path)

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ BOOT_S = 120
 SSH = 22
 WEB = 80
 BALANCED = 8080
+DIED = 9
 TITLES = {"one": b"<title>one</title>", "two": b"<title>two</title>"}
 
 
@@ -54,7 +57,10 @@ class Pair:
 def options(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Options:
     if reason := apart(refusal_of, tmp_path_factory.mktemp("probe"), request.param):
         pytest.skip(reason)
-    return Options(network=request.param.value)
+    # Pools of its own: other tests run on this machine at the same time.
+    pid = os.getpid()
+    pools = [IPv4Network(f"127.{base + pid % 50}.{pid // 50 % 256}.0/24") for base in (90, 150)]
+    return Options(network=request.param.value, addresses=pools[0], balancer_addresses=pools[1])
 
 
 @pytest.fixture(scope="module")
@@ -284,16 +290,19 @@ async def test_a_killed_haproxy_comes_back(hypervisor: Hypervisor, pair: Pair) -
     await hypervisor.balancers.destroy(made.id)
 
 
-# Dies while it lets a port in: at the n-th of the calls that change something.
+# Dies at the n-th of the calls that change something.
 DYING = """
 import asyncio, os, sys
 from pathlib import Path
 from nimbi.qemu import open_hypervisor
+from nimbi.qemu.network import cards
+from ipaddress import IPv4Network
+from nimbi.qemu.balancers.haproxy import HAProxy
 from nimbi.qemu.network.fabric import Fabric
 from nimbi.qemu.network.records import RecordStore
 from nimbi.qemu.options import Options
 
-root, rung, wall, at = sys.argv[1:]
+root, rung, addresses, balanced, what, at, *arguments = sys.argv[1:]
 calls = 0
 
 def dying(function):
@@ -308,17 +317,46 @@ def dying(function):
 armed = False
 RecordStore.write = dying(RecordStore.write)
 Fabric.apply = dying(Fabric.apply)
+HAProxy._start = dying(HAProxy._start)
+HAProxy._until = dying(HAProxy._until)
+cards.plug = dying(cards.plug)
+cards.unplug = dying(cards.unplug)
+
+async def rule(hypervisor, wall):
+    told = await hypervisor.network.create_rule(
+        wall, protocol="tcp", first=80, last=80, sources=("0.0.0.0/0",), token="dying")
+    await hypervisor.network.destroy_rule(wall, told.rules[-1].id)
+
+async def card(hypervisor, guest, network):
+    made = await hypervisor.network.create_interface(
+        guest_id=guest, network_id=network, subnet_id=None, name=None, token="dying")
+    await hypervisor.network.destroy_interface(made.id)
+
+async def balancer(hypervisor, guest):
+    made = await hypervisor.balancers.create(
+        name="dying", listeners=[("tcp", 8080, 80)], token="dying")
+    await hypervisor.balancers.register(made.id, guest)
+    await hypervisor.balancers.unregister(made.id, guest)
+    await hypervisor.balancers.destroy(made.id)
 
 async def main():
     global armed, calls
-    async with open_hypervisor(Path(root), Options(network=rung)) as hypervisor:
+    pools = {"addresses": IPv4Network(addresses), "balancer_addresses": IPv4Network(balanced)}
+    async with open_hypervisor(Path(root), Options(network=rung, **pools)) as hypervisor:
         calls, armed = 0, True
-        told = await hypervisor.network.create_rule(
-            wall, protocol="tcp", first=80, last=80, sources=("0.0.0.0/0",), token="dying")
-        await hypervisor.network.destroy_rule(wall, told.rules[-1].id)
+        await globals()[what](hypervisor, *arguments)
 
 asyncio.run(main())
 """
+
+
+async def die(pair: Pair, what: str, at: int, *arguments: str) -> int:
+    """Do something in a process that is ended at one of its steps, and return its exit code."""
+    options = pair.options
+    pools = (str(options.addresses), str(options.balancer_addresses))
+    words = (str(pair.root), options.network, *pools, what, str(at), *arguments)
+    done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", DYING, *words])
+    return done.returncode
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
@@ -326,9 +364,7 @@ async def test_after_a_kill_at_any_step_the_records_and_the_traffic_agree(
     pair: Pair, at: int
 ) -> None:
     wall = pair.walls["one"]
-    command = [sys.executable, "-c", DYING, pair.root, pair.options.network, wall, str(at)]
-    done = await asyncio.to_thread(subprocess.run, command)
-    assert done.returncode == 9
+    assert await die(pair, "rule", at, wall) == DIED
     async with open_hypervisor(pair.root, pair.options) as again:
         rules = (await again.network.records()).firewalls[wall].rules
         extra = [rule for rule in rules if rule.first == WEB]
@@ -336,6 +372,46 @@ async def test_after_a_kill_at_any_step_the_records_and_the_traffic_agree(
         for rule in extra:
             await again.network.destroy_rule(wall, rule.id)
         assert await published(again, pair.one) == b""
+
+
+@pytest.mark.parametrize("at", range(1, 11))
+async def test_after_a_kill_at_any_step_the_guest_has_the_cards_of_the_records(
+    pair: Pair, at: int
+) -> None:
+    async with open_hypervisor(pair.root, pair.options) as before:
+        made = await before.network.create_network(name=None, block="10.92.0.0/16", token="dying")
+    if await die(pair, "card", at, pair.one, made.id) != DIED:
+        pytest.skip("it takes fewer steps than that")
+    async with open_hypervisor(pair.root, pair.options) as again:
+        records = await again.network.records()
+        cards = [card for card in records.cards.values() if card.network_id == made.id]
+        assert not any(card.joining for card in cards)
+        for card in cards:
+            assert await has_card(again, pair, card.mac)
+            await again.network.destroy_interface(card.id)
+        seen = await again.run(pair.one, "ls /sys/class/net", pair.private_key)
+        assert b"eth1" not in seen.out
+
+
+async def has_card(hypervisor: Hypervisor, pair: Pair, mac: str) -> bool:
+    look = f"for i in $(seq 50); do ip link | grep {mac} && break; sleep 0.2; done"
+    return mac.encode() in (await hypervisor.run(pair.one, look, pair.private_key)).out
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+async def test_after_a_kill_at_any_step_the_balancers_of_the_records_answer(
+    pair: Pair, at: int
+) -> None:
+    if await die(pair, "balancer", at, pair.one) != DIED:
+        pytest.skip("it takes fewer steps than that")
+    async with open_hypervisor(pair.root, pair.options) as again:
+        balancers = await again.balancers.all()
+        for balancer in balancers:
+            answer = await page(balancer.ip, BALANCED)
+            assert (TITLES["one"] in answer) == (pair.one in balancer.guest_ids)
+            await again.balancers.destroy(balancer.id)
+        await again.network.keep_house()
+        assert with_argument(str(pair.root / "balancers" / CONFIGURATION)) == []
 
 
 async def test_a_guests_address_is_known_at_once_and_stays_over_a_restart(

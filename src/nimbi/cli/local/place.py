@@ -47,10 +47,12 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
     import asyncio
 
     from nimbi.blobstore import BlobstoreError
-    from nimbi.qemu import QemuError
+    from nimbi.qemu import QemuError, Unusable
 
     try:
         return asyncio.run(work)
+    except Unusable as error:
+        fail(f"{error.place}: {error}")
     except (BlobstoreError, QemuError) as error:
         fail(str(error))
     except OSError as error:

@@ -11,7 +11,7 @@ from nimbi.driver.interface import Place, UserAndPassword
 from nimbi.model.errors import CloudUnavailable
 from nimbi.qemu.errors import Unusable
 from nimbi.qemu.files import create_once, private_directory
-from nimbi.qemu.state import check_owner
+from nimbi.qemu.state import usable
 
 USER = "local"
 USER_VARIABLE = "NIMBI_LOCAL_USER"
@@ -33,10 +33,11 @@ class Kept(msgspec.Struct, frozen=True):
 def kept(state_dir: Path) -> Kept:
     """Return what the file holds, made up (mode 0600) by the first of all processes that asks.
 
-    Raises CloudUnavailable for a directory of somebody else, which is left alone.
+    Raises CloudUnavailable for a directory of somebody else or of a newer program, which is left
+    alone.
     """
     try:
-        check_owner(state_dir)
+        usable(state_dir)
     except Unusable as error:
         raise CloudUnavailable(str(error)) from error
     file = private_directory(state_dir) / FILE

@@ -18,6 +18,8 @@ global
     stats socket unix@./{stats} mode 600 level admin expose-fd listeners
     maxconn 2000
     nbthread 2
+    # Two clouds that listen at one place would share its connections; a reload passes sockets on.
+    noreuseport
     no strict-limits
     hard-stop-after 12h
 """

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from shlex import quote
 
 from nimbi.qemu.builders.kernel import Progress
 from nimbi.qemu.errors import Failed, Missing
@@ -58,6 +59,7 @@ OPTIONS = (
     *("--dpkgopt=path-include=/usr/share/doc/*/copyright", "--dpkgopt=force-unsafe-io"),
     *('--aptopt=Acquire::Languages "none"', '--aptopt=APT::Sandbox::User "root"'),
 )
+NOT_FETCHED = "E: Failed to fetch"
 INSTALL_S = 3600.0
 LOOK_EVERY_S = 0.3
 
@@ -130,10 +132,12 @@ async def install(work: Path, places: Iterable[str], progress: Progress) -> Path
     files, scratch = private_directory(work / "files"), private_directory(work / "tmp")
     await asyncio.to_thread(_write, files, work)
     (work / "sources").write_text("".join(f"{place}\n" for place in places))
-    hooks = (
-        f'--essential-hook=NIMBI_FILES={files} sh {work / "fill"} "$1"',
-        f'--customize-hook=NIMBI_SOURCES={work / "debian.sources"} sh {work / "seal"} "$1"',
-    )
+    given = {"FILES": files, "SOURCES": work / "debian.sources"}
+    scripts = {"essential": ("FILES", work / "fill"), "customize": ("SOURCES", work / "seal")}
+    hooks = [
+        f'--{hook}-hook=NIMBI_{name}={quote(str(given[name]))} sh {quote(str(script))} "$1"'
+        for hook, (name, script) in scripts.items()
+    ]
     include = f"--include={','.join(PACKAGES)}"
     options = (*OPTIONS, include, *hooks, f"--logfile={log}")
     places_at = (suite(), tree, work / "sources")
@@ -143,9 +147,17 @@ async def install(work: Path, places: Iterable[str], progress: Progress) -> Path
             mmdebstrap = ("env", f"TMPDIR={scratch}", program("mmdebstrap"))
             await run_as_root(*mmdebstrap, *options, *places_at, within_s=INSTALL_S)
         except Failed as error:
-            said = await asyncio.to_thread(_said, log)
-            raise Failed(f"{error}\n{said[-SAID_AT_MOST:]}") from error
+            raise _explained(await asyncio.to_thread(_said, log)) from error
     return tree
+
+
+def _explained(said: str) -> Failed:
+    """Return the error that says why mmdebstrap gave up, from its log."""
+    words = "mmdebstrap failed:"
+    if NOT_FETCHED in said:
+        words = "Debian's packages can't be fetched: is this machine online, are its sources right?"
+    found = [line for line in said.splitlines() if line.startswith("E: ")] or said.splitlines()
+    return Failed(f"{words} {' '.join(found)[:SAID_AT_MOST]}")
 
 
 def _text(name: str) -> bytes:

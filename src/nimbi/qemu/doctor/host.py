@@ -42,7 +42,7 @@ async def state(host: Host) -> Finding:
     try:
         version = layout.usable(root)
     except Unusable as error:
-        return _unusable(str(error))
+        return _unusable(f"{error.place}: {error}")
     if not root.exists():
         return Finding(found=f"{root} will be made at the first start")
     foreign = _foreign(root, host.uid)
