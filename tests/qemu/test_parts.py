@@ -1,6 +1,7 @@
 """The pieces under the guests."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from nimbi.qemu.console import MAX_BYTES, trim_all
 from nimbi.qemu.engine import Verdict, _remembered
 from nimbi.qemu.files import locked, sweep, try_lock, workspace, write_atomically, write_json
 from nimbi.qemu.guests import GuestStore
-from nimbi.qemu.process import Process, alive, ended, identify, kill
+from nimbi.qemu.process import Process, alive, boot_id, ended, identify, kill
 from nimbi.qemu.qmp import conversation
 from nimbi.qemu.record import CONSOLE, Record, State, Wanted, load, now, save, view
 from nimbi.qemu.seed import Seed, iso
@@ -43,12 +44,13 @@ RECORD = Record(
 
 
 def test_the_seed_holds_what_was_given():
-    made = iso(Seed(instance_id="i-1", host_name="h", user_data=b"u\0", user_files={"/a b": b"c"}))
+    files = {"/a b": b"c"}
+    made = iso(Seed(instance_id="i-1", host_name="h", user_data=b"u\0", user_files=files))
     disc = pycdlib.PyCdlib()
     disc.open_fp(BytesIO(made))
     assert disc.pvd.volume_identifier.strip() == b"cidata"
     seen = {}
-    for path in ("/user-data", "/meta-data", "/nimbi/files", "/nimbi/file0"):
+    for path in ("/user-data", "/meta-data", "/vendor-data", "/nimbi/files", "/nimbi/file0"):
         out = BytesIO()
         disc.get_file_from_iso_fp(out, rr_path=path)
         seen[path] = out.getvalue()
@@ -56,6 +58,11 @@ def test_the_seed_holds_what_was_given():
     assert seen["/user-data"] == b"u\0"
     assert seen["/nimbi/files"] == b"0 600 /a b\n"
     assert seen["/nimbi/file0"] == b"c"
+    # What cloud-init reads: YAML holds JSON.
+    assert seen["/vendor-data"].startswith(b"#cloud-config\n{")
+    assert json.loads(seen["/vendor-data"].partition(b"\n")[2])["write_files"] == [
+        {"path": "/a b", "permissions": "0600", "encoding": "b64", "content": "Yw=="}
+    ]
     assert seen["/meta-data"].startswith(b"instance-id: i-1\nlocal-hostname: h\n")
 
 
@@ -136,7 +143,8 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path):
         ({"error": "why"}, State.ERROR, None),
         ({"wanted": Wanted.STOPPED}, State.STOPPED, None),
         ({"wanted": Wanted.GONE}, State.STOPPING, Duty.REMOVE),
-        ({"process": Process(pid=1, ticks=-1, boot_id="")}, State.STOPPED, None),
+        ({"process": Process(pid=1, ticks=-1, boot_id=boot_id())}, State.STOPPED, None),
+        ({"process": Process(pid=1, ticks=-1, boot_id="earlier")}, State.PENDING, Duty.BOOT),
     ],
 )
 def test_state_and_duty_follow_from_the_record(tmp_path: Path, change, state, due):

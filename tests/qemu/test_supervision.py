@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -86,8 +87,8 @@ async def test_sizes_change_only_at_rest(hypervisor: Hypervisor, guest: Guest):
     await hypervisor.start(guest.id)
     running = await hypervisor.wait(guest.id, SETTLED, BOOT_S)
     assert running.state is State.RUNNING, running.reason
-    with open(f"/proc/{running.pid}/cmdline") as file:
-        assert "-smp\x002\x00" in file.read()
+    started = await asyncio.to_thread(Path(f"/proc/{running.pid}/cmdline").read_text)
+    assert "-smp\x002\x00" in started
 
 
 async def test_an_end_is_news_without_any_look(hypervisor: Hypervisor, guest: Guest):

@@ -6,6 +6,7 @@ from pathlib import Path
 from nimbi.qemu import firmware
 from nimbi.qemu.engine import ACCELERATORS, KERNEL_OPTIONS, QEMU, SANDBOX
 from nimbi.qemu.images import INITRD, KERNEL, Image
+from nimbi.qemu.passt import SOCKET
 from nimbi.qemu.record import (
     ADDRESS,
     AGENT,
@@ -69,7 +70,15 @@ def user_network(record: Record) -> tuple[str, ...]:
     """
     ports = (f"hostfwd=tcp:{ADDRESS}:{host}-:{guest}" for guest, host in record.ports.items())
     restrict = "off" if record.outgoing else "on"
-    backend = ",".join(("user,id=net,ipv6=off", f"restrict={restrict}", *ports))
+    return _card(record, ",".join(("user,id=net,ipv6=off", f"restrict={restrict}", *ports)))
+
+
+def passt_network(record: Record) -> tuple[str, ...]:
+    """Return the network of a passt that listens in the guest's directory."""
+    return _card(record, f"stream,id=net,server=off,addr.type=unix,addr.path={SOCKET}")
+
+
+def _card(record: Record, backend: str) -> tuple[str, ...]:
     # An empty romfile: the card's network boot program would only cost time.
     card = f"virtio-net-pci,netdev=net,mac={mac(record.id)},romfile=,addr={FIRST_CARD_SLOT:#x}"
     return ("-netdev", backend, "-device", card)

@@ -1,22 +1,40 @@
-"""The network that needs nothing: each guest's own, by QEMU itself, with published ports."""
+"""The network that needs no rights: each guest has its own, with published ports."""
 
-from nimbi.qemu import command
+from dataclasses import replace
+from pathlib import Path
+
+from nimbi.qemu import command, passt
 from nimbi.qemu.parts import Gear
 from nimbi.qemu.record import Record
 
 
 class UserNetwork:
-    """Gives each guest one card at QEMU's user-mode network."""
+    """Gives each guest one card.
+
+    Guests that may open connections to the outside have them by passt. QEMU's own network would
+    let them reach this machine's loopback: it does so only where that was asked for.
+    """
+
+    def __init__(self, guests: Path, *, unsafe: bool) -> None:
+        """Serve the guests below a directory; `unsafe` accepts QEMU's own way out without passt."""
+        self._guests = guests
+        self._unsafe = unsafe
 
     async def gear(self, record: Record) -> Gear:
-        """Return the card's arguments."""
-        return Gear(arguments=command.user_network(record))
+        """Return the card's arguments, with passt running where it is needed."""
+        if record.outgoing and passt.is_there():
+            await passt.start(self._guests / record.id, record.ports)
+            return Gear(arguments=command.passt_network(record))
+        allowed = record.outgoing and self._unsafe
+        return Gear(arguments=command.user_network(replace(record, outgoing=allowed)))
 
     async def started(self, record: Record) -> None:
-        """Do nothing: the network is QEMU's own."""
+        """Do nothing: the network is there."""
 
     async def ended(self, id: str) -> None:
-        """Do nothing: the network has ended with QEMU."""
+        """End a passt that QEMU has never come to; else it has ended with QEMU."""
+        await passt.end(self._guests / id)
 
     async def forget(self, id: str) -> None:
-        """Do nothing: no records are kept."""
+        """Do the same: no records are kept."""
+        await passt.end(self._guests / id)

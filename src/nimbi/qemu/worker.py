@@ -242,6 +242,7 @@ class Worker:
     async def _fail(self, record: Record, error: QemuError) -> None:
         await self._end_all(record)
         await self._guests.change(record.id, lambda r: replace(_off(r), error=str(error)))
+        await self.ended(record.id)
 
     def _booting(self, record: Record) -> Record:
         console = self._guests.directory(record.id) / CONSOLE

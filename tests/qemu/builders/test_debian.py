@@ -22,6 +22,13 @@ test "$(df --output=size -m / | tail -n 1)" -gt 2500
 test "$LANG" = C.UTF-8
 test ! -e /sys/firmware/efi || echo EFI
 systemctl --failed --no-legend
+sudo mount /boot/efi
+sudo rm /boot/efi/nimbi/initrd
+sudo umount /boot/efi
+sudo /etc/kernel/postinst.d/zz-nimbi
+sudo mount /boot/efi
+sudo cmp /boot/efi/nimbi/initrd /initrd.img
+sudo cmp /boot/efi/nimbi/vmlinuz /vmlinuz
 grep -h ^URIs: /etc/apt/sources.list.d/*
 cat /etc/machine-id
 """

@@ -137,12 +137,32 @@ class DeltacloudApp:
         try:
             if forced:
                 await self._verify(exchange)
-            if route.opens_cloud or (route.is_told and exchange.driver.narrow):
+            if route.opens_cloud:
                 await self._in_cloud(exchange, route, place, form, send)
+                return
+            if route.is_told and exchange.driver.narrow:
+                await self._tell(exchange, route, place, form, send)
                 return
         except CloudError as error:
             raise self._problem(exchange, route, place, error) from error
         await send_reply(await route.handler(exchange), exchange, send)
+
+    async def _tell(
+        self,
+        exchange: Exchange,
+        route: Route,
+        place: intake.Place,
+        form: Parameters | None,
+        send: Send,
+    ) -> None:
+        """Tell what this very session has; with a wrong login, what everybody may know."""
+        try:
+            await self._in_cloud(exchange, route, place, form, send)
+        except Unauthorized:
+            if exchange.login is None:
+                raise
+            exchange.login = None
+            await self._in_cloud(exchange, route, place, form, send)
 
     async def _in_cloud(
         self,

@@ -1,6 +1,7 @@
 """Records in directories of their own: made as one step, changed under a lock, removed whole."""
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from nimbi.qemu.files import (
     private_directory,
     sweep,
     sync_directory,
+    try_lock,
     workspace,
     write_json,
 )
@@ -112,6 +114,12 @@ class Shelf(Generic[T]):
     def clean(self) -> None:
         """Remove what creations and removals that were killed have left behind."""
         sweep(self.place)
+        for lock in self.locks.glob(f"{self._prefix}-*"):
+            # Whoever makes a thing that is not there yet holds its lock.
+            if not (self.place / lock.stem).exists() and (held := try_lock(lock)) is not None:
+                if not (self.place / lock.stem).exists():
+                    lock.unlink(missing_ok=True)
+                os.close(held)
 
     def _load(self, directory: Path) -> T | None:
         try:

@@ -53,7 +53,7 @@ class Network:
         """Give networks to the guests of a store, with records below `root`; see `open`."""
         self._root = root
         self._guests = guests
-        self._alone = UserNetwork()
+        self._alone = UserNetwork(guests.root, unsafe=options.outgoing is True)
         self.options = options
         self.ledger = Ledger(root)
         self.cards = Cards(self.ledger, guests)
@@ -146,6 +146,7 @@ class Network:
 
     async def ended(self, id: str) -> None:
         """Take the guest's cards, addresses and published ports out of life."""
+        await self._alone.ended(id)
 
         def step(records: Records) -> Records:
             running = records.running.get(id)
@@ -157,6 +158,7 @@ class Network:
 
     async def forget(self, id: str) -> None:
         """Release the guest's cards and addresses; no balancer has it as a member any more."""
+        await self._alone.forget(id)
         await self.ledger.mend(lambda records: interfaces.forget_guest(records, id))
 
     async def keep_house(self) -> None:
