@@ -91,7 +91,9 @@ async def _model(hypervisor: Hypervisor, image: Image) -> Model:
 
 
 def _spec(image: Image, name: str) -> GuestSpec:
-    return GuestSpec(name=name, image_id=image.id, memory_mib=MEMORY_MIB, ports=(80,), outgoing=False)
+    return GuestSpec(
+        name=name, image_id=image.id, memory_mib=MEMORY_MIB, ports=(80,), outgoing=False
+    )
 
 
 async def _first_answer(hypervisor: Hypervisor, image: Image, model: Model, place: Path) -> Line:

@@ -21,11 +21,12 @@ from nimbi.qemu.files import (
     try_lock,
     workspace,
     write_atomically,
+    write_json,
 )
 from nimbi.qemu.images import DISK as IMAGE_DISK
 from nimbi.qemu.programs import run
-from nimbi.qemu.record import DISK, SEED, Record, Wanted, load, save
-from nimbi.qemu.seed import Seed, iso
+from nimbi.qemu.record import DISK, GIVEN, SEED, Record, Wanted, load, save
+from nimbi.qemu.seed import Seed, given, iso
 
 ID = re.compile(r"i-[0-9a-f]{16}")
 
@@ -85,6 +86,7 @@ class GuestStore:
         async with workspace(self.root) as work:
             made = await asyncio.to_thread(iso, held)
             await asyncio.to_thread(write_atomically, work / SEED, made)
+            await asyncio.to_thread(write_json, work / GIVEN, given(held))
             # A relative name, so that the whole state directory can be moved.
             base = f"../../images/{record.image_id}/{IMAGE_DISK}"
             overlay = ("create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", base)

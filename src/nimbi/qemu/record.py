@@ -21,6 +21,7 @@ FIRMWARE = "firmware.fd"
 LOG = "qemu.log"
 DISK = "disk.qcow2"
 SEED = "seed.iso"
+GIVEN = "given.json"
 READY = b"nimbi: ready"
 BOOT_S = 180.0
 """A boot that takes longer has failed: 45 times that of an idle machine."""

@@ -1,5 +1,6 @@
 """The NoCloud seed: a small CD image that tells a guest who it is."""
 
+import base64
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -83,3 +84,9 @@ def iso(seed: Seed) -> bytes:
     disc.write_fp(made)
     disc.close()
     return made.getvalue()
+
+
+def given(seed: Seed) -> dict[str, Any]:
+    """Return what of a seed the metadata service tells too, fit for JSON; no files, no password."""
+    data = base64.b64encode(seed.user_data).decode()
+    return {"public_keys": list(seed.public_keys), "user_data": data}

@@ -1,5 +1,8 @@
 """The networks of all guests, and everything that is asked of them."""
 
+import asyncio
+import base64
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +15,7 @@ from nimbi.qemu.network import (
     cards,
     firewalls,
     interfaces,
+    metadata,
     networks,
     planning,
 )
@@ -32,7 +36,7 @@ from nimbi.qemu.network.records import (
 from nimbi.qemu.network.rungs import Ladder, Rung, choose
 from nimbi.qemu.options import Options
 from nimbi.qemu.parts import Gear
-from nimbi.qemu.record import Record, now
+from nimbi.qemu.record import GIVEN, Record, now
 from nimbi.qemu.spec import HTTP, SSH
 from nimbi.qemu.user_network import UserNetwork
 
@@ -121,17 +125,21 @@ class Network:
 
         Raises Conflict when a port is taken, Failed and Missing for what the network needs.
         """
-        running = self._running(record)
         if not self.fabric:
+            running = self._running(record)
             await self.ledger.change(lambda r: (r.having(running), None), of=record.id)
             return await self._alone.gear(record)
+        card = await self.ledger.change(
+            lambda r: interfaces.join(self._based(r), record.id, None, now())
+        )
+        await asyncio.to_thread(self._tell, record, card)
+        running = self._running(record)
 
         def step(records: Records) -> tuple[Records, Records]:
-            joined, _ = interfaces.join(self._based(records), record.id, None, now())
-            mine = interfaces.cards_of(joined, record.id)
+            mine = interfaces.cards_of(records, record.id)
             kept = [replace(card, joining=False) for card in mine if not card.leaving]
             gone = [card for card in mine if card.leaving]
-            changed = joined.without(*gone).having(running, *kept)
+            changed = records.without(*gone).having(running, *kept)
             return changed, changed
 
         records = await self.ledger.change(step, of=record.id)
@@ -184,14 +192,33 @@ class Network:
                 records = records.without(records.running[guest_id])
         return records
 
+    def _tell(self, record: Record, card: Card) -> None:
+        """Write down what the metadata service tells the guest about itself."""
+        directory = self._guests.directory(record.id)
+        try:
+            given = json.loads((directory / GIVEN).read_bytes())
+        except FileNotFoundError:
+            return
+        facts = metadata.Facts(
+            instance_id=record.id,
+            host_name=record.host_name,
+            ip=card.ip,
+            mac=card.mac,
+            image_id=record.image_id,
+            instance_type=f"{record.cpus}x{record.memory_mib}",
+            public_keys={f"key-{n}": line for n, line in enumerate(given["public_keys"], 1)},
+            user_data=base64.b64decode(given["user_data"]),
+        )
+        metadata.write(directory / METADATA, facts)
+
     def _running(self, record: Record) -> Running:
-        metadata = self._guests.directory(record.id) / METADATA
+        told = self._guests.directory(record.id) / METADATA
         return Running(
             id=record.id,
             host_name=record.host_name,
             ports=dict(record.ports),
             outgoing=record.outgoing,
-            metadata=str(metadata) if metadata.exists() else None,
+            metadata=str(told) if told.exists() else None,
         )
 
     def _based(self, records: Records) -> Records:
