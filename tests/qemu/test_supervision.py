@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from nimbi.qemu import Conflict, Guest, GuestSpec, Hypervisor, Invalid, State, open_hypervisor
+from nimbi.qemu import (
+    Conflict,
+    Guest,
+    GuestSpec,
+    Hypervisor,
+    Image,
+    Invalid,
+    State,
+    open_hypervisor,
+)
 from nimbi.qemu.qmp import conversation
 from nimbi.qemu.record import QMP, RECORD
 
@@ -100,13 +109,14 @@ async def test_an_end_is_news_without_any_look(hypervisor: Hypervisor, guest: Gu
     assert (await hypervisor.guest(guest.id)).state is State.STOPPED
 
 
-async def test_a_guest_that_ended_with_its_host_boots_again(root, image, hypervisor: Hypervisor):
-    made = await hypervisor.create(GuestSpec(name="lost", image_id=image.id, memory_mib=96))
-    first = await hypervisor.wait(made.id, SETTLED, BOOT_S)
-    file = root / "guests" / made.id / RECORD
-    record = json.loads(file.read_bytes())
+async def test_a_guest_that_ended_with_its_host_boots_again(root: Path, image: Image):
+    async with open_hypervisor(root) as before:
+        made = await before.create(GuestSpec(name="lost", image_id=image.id, memory_mib=96))
+        first = await before.wait(made.id, SETTLED, BOOT_S)
     assert first.pid is not None
     # As after a power cut: the process is of an earlier run of the host.
+    file = root / "guests" / made.id / RECORD
+    record = json.loads(file.read_bytes())
     record["process"]["boot_id"] = "00000000-0000-0000-0000-000000000000"
     file.write_text(json.dumps(record))
     os.kill(first.pid, signal.SIGKILL)
@@ -115,3 +125,14 @@ async def test_a_guest_that_ended_with_its_host_boots_again(root, image, hypervi
         again = await after.wait(made.id, frozenset({State.RUNNING}), BOOT_S)
         assert again.pid != first.pid
         await after.destroy(made.id)
+
+
+async def test_a_stop_at_once_is_not_overtaken_by_the_start(hypervisor: Hypervisor, image, running):
+    made = await hypervisor.create(GuestSpec(name="brief", image_id=image.id, memory_mib=96))
+    await hypervisor.stop(made.id, within_s=0)
+    at_rest = await hypervisor.wait(made.id, frozenset({State.STOPPED}), BOOT_S)
+    assert at_rest.pid is None
+    await hypervisor.start(made.id)
+    await hypervisor.wait(made.id, frozenset({State.RUNNING}), BOOT_S)
+    assert len(running(made.id)) == 1
+    await hypervisor.destroy(made.id)

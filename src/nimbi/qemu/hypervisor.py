@@ -301,9 +301,7 @@ class Hypervisor:
         if guest.state is not before:
             raise Conflict(f"guest {id} is {guest.state}, not {before}")
         await act(self._guests.directory(id) / QMP)
-        changed = await self._guests.change(
-            id, lambda r: replace(r, paused=after is State.PAUSED) if lives(r) else r
-        )
+        changed = await self.supervisor.follow(id)
         self.supervisor.tell()
         return view(self._guests.directory(id), changed)
 
@@ -445,11 +443,22 @@ class Hypervisor:
                     at_work[record.id] = asyncio.create_task(self._settle(record.id))
             # A QEMU that does not answer holds up nothing else.
             self._spawn(self._meter.keep_up(records))
-            await asyncio.to_thread(console.trim_all, self._guests, records)
-            await self.volumes.keep_house()
-            await self.snapshots.keep_house()
-            await self.network.keep_house()
+            for chore in (
+                asyncio.to_thread(console.trim_all, self._guests, records),
+                self.volumes.keep_house(),
+                self.snapshots.keep_house(),
+                self.network.keep_house(),
+            ):
+                await _guarded(chore)
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
+
+
+async def _guarded(chore: Awaitable[None]) -> None:
+    """Do a chore; one that fails is told, and is done again next time."""
+    try:
+        await chore
+    except Exception:
+        log.exception("a part of the housekeeping failed")
 
 
 def guest_id(token: str | None) -> str:

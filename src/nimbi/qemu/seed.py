@@ -1,6 +1,5 @@
 """The NoCloud seed: a small CD image that tells a guest who it is."""
 
-import base64
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -88,5 +87,5 @@ def iso(seed: Seed) -> bytes:
 
 def given(seed: Seed) -> dict[str, Any]:
     """Return what of a seed the metadata service tells too, fit for JSON; no files, no password."""
-    data = base64.b64encode(seed.user_data).decode()
+    data = b64encode(seed.user_data).decode()
     return {"public_keys": list(seed.public_keys), "user_data": data}

@@ -13,7 +13,7 @@ from nimbi.qemu.errors import NotFound, QemuError
 from nimbi.qemu.guests import GuestStore
 from nimbi.qemu.process import Process, alive
 from nimbi.qemu.qmp import Conversation, conversation
-from nimbi.qemu.record import EVENTS, Record, lives
+from nimbi.qemu.record import EVENTS, QMP, Record, lives
 
 log = logging.getLogger("nimbi.qemu")
 
@@ -59,6 +59,19 @@ class Supervisor:
         self.news.set()
         self.news = asyncio.Event()
 
+    async def follow(self, id: str) -> Record:
+        """Return the guest's record once it says what its QEMU says of itself.
+
+        Raises NotFound, Failed when QEMU has ended, TimedOut.
+        """
+        async with conversation(self._guests.directory(id) / QMP) as talk:
+            while True:
+                facts = await _facts(talk)
+                record = await self._note(id, **facts)
+                # What QEMU told in between may have been written over.
+                if await _facts(talk) == facts:
+                    return record
+
     def _drop(self, id: str, process: Process) -> None:
         if id in self._watched and self._watched[id][0] == process:
             del self._watched[id]
@@ -87,19 +100,26 @@ class Supervisor:
 
     async def _hear(self, id: str, talk: Conversation) -> None:
         # What was said while nobody listened is asked for first.
-        status = (await talk.ask("query-status"))["status"]
-        await self._note(id, paused=status in PAUSED)
-        while True:
-            event, data = await talk.event(EVENTS_HEARD)
-            await self._note(id, **EVENTS_HEARD[event](data))
-            self.tell()
+        with contextlib.suppress(NotFound):
+            await self._note(id, **await _facts(talk))
+            while True:
+                event, data = await talk.event(EVENTS_HEARD)
+                await self._note(id, **EVENTS_HEARD[event](data))
+                self.tell()
 
-    async def _note(self, id: str, **facts: Any) -> None:
+    async def _note(self, id: str, **facts: Any) -> Record:
         def step(record: Record) -> Record:
             return replace(record, **facts) if lives(record) else record
 
-        with contextlib.suppress(NotFound):
-            await self._guests.change(id, step)
+        return await self._guests.change(id, step)
+
+
+async def _facts(talk: Conversation) -> dict[str, Any]:
+    """Return what of the record follows from what QEMU says it is doing."""
+    status = (await talk.ask("query-status"))["status"]
+    # Only a full disk halts a guest so: see `werror` on its command line.
+    full = {"trouble": FULL} if status == "io-error" else {}
+    return {"paused": status in PAUSED, **full}
 
 
 def _failed_write(data: dict[str, Any]) -> dict[str, Any]:

@@ -222,8 +222,11 @@ class Worker:
         more = [argument for gear in gears for argument in gear.arguments]
         prefix = [word for gear in gears for word in gear.prefix]
         record = await self._guests.change(
-            id, lambda r: replace(self._booting(r), accelerator=chosen, launching=True)
+            id, lambda r: replace(self._booting(r), accelerator=chosen, launching=_boots_next(r))
         )
+        if not record.launching:
+            await self.ended(id)
+            return
         arguments = command.arguments(record, image, more, sandbox=found.sandbox)
         process = await launch([*prefix, *arguments], directory)
         record = await self._guests.change(
@@ -264,6 +267,11 @@ class Worker:
                 self._supervisor.tell()
                 return
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _boots_next(record: Record) -> bool:
+    # Somebody may have stopped it while its parts were made ready.
+    return duty(record) is Duty.BOOT
 
 
 def _off(record: Record) -> Record:

@@ -1,6 +1,7 @@
 """Volumes of real guests, with data written inside and read back elsewhere."""
 
 import asyncio
+import shutil
 
 import pytest
 from tests.qemu.disks.conftest import agrees, fill, holds, in_qemu
@@ -194,8 +195,6 @@ async def test_what_the_disk_cannot_bear_is_refused_at_once(hypervisor):
 
 async def test_promises_to_volumes_and_guests_add_up(hypervisor, shared, monkeypatch):
     first = await hypervisor.volumes.create(size_gib=1)
-    import shutil
-
     free = shutil.disk_usage(hypervisor.root)
     promised = 1024 * (1 + (await hypervisor.guest(shared.id)).disk_gib + 1)
     monkeypatch.setattr(

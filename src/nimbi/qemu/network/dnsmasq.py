@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nimbi.qemu.errors import Invalid
 from nimbi.qemu.network.nft import RESOLVER
-from nimbi.qemu.network.plan import FIRST_SLOT, Plan, PlannedNetwork
+from nimbi.qemu.network.plan import FIRST_SLOT, Card, Plan, PlannedNetwork
 
 LEASE = "1h"
 FIXED = (
@@ -30,28 +30,25 @@ FIXED = (
 """What is the same for all networks. Guests have fixed addresses, so no lease needs to be kept."""
 
 
-def config(network: PlannedNetwork, hosts: Path, names: Path, *, outside: bool) -> str:
-    """Return the configuration of one network's dnsmasq, which stays while the network does.
+def config(plan: Plan, network: PlannedNetwork, names: Path, *, outside: bool) -> str:
+    """Return the configuration of one network's dnsmasq: who gets which address, among others.
 
-    `hosts` and `names` are the files for `hosts()` and `names()`, read again at SIGHUP. With
-    `outside`, names that are not the network's own are asked for outside.
+    `names` is the file for `names()`. With `outside`, names that are not the network's own are
+    asked for outside.
     """
     lines = [*FIXED, f"interface={network.bridge}"]
     lines += [f"domain={network.domain}", f"local=/{network.domain}/"]
     lines += [f"dhcp-range={s.network_address},static,{s.netmask},{LEASE}" for s in network.subnets]
-    lines += [f"dhcp-hostsfile={_quoted(hosts)}", f"addn-hosts={_quoted(names)}"]
+    lines += [f"dhcp-host={_host(card)}" for card in plan.cards_of(network.id)]
+    lines += [f"addn-hosts={_quoted(names)}"]
     lines += [f"server={RESOLVER}"] if outside else []
     return "\n".join(lines) + "\n"
 
 
-def hosts(plan: Plan, network: PlannedNetwork) -> str:
-    """Return who gets which address: one line a card."""
-    lines = []
-    for card in plan.cards_of(network.id):
-        later = "" if card.slot == FIRST_SLOT else "set:later,"
-        name = f",{card.names[0]}" if card.names else ""
-        lines.append(f"{card.mac},{later}{card.ip}{name}\n")
-    return "".join(lines)
+def _host(card: Card) -> str:
+    later = "" if card.slot == FIRST_SLOT else "set:later,"
+    name = f",{card.names[0]}" if card.names else ""
+    return f"{card.mac},{later}{card.ip}{name}"
 
 
 def names(plan: Plan, network: PlannedNetwork) -> str:

@@ -10,14 +10,12 @@ import json
 import os
 import resource
 import socket
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from nimbi.qemu.network import rights
 from nimbi.qemu.network.metadata import MetadataServer
 from nimbi.qemu.network.nft import MARK
 from nimbi.qemu.network.plan import METADATA
@@ -210,22 +208,3 @@ async def serve(host: ThreadPoolExecutor, *, inside: bool) -> None:
     )
     async with server:
         await server.serve_forever()
-
-
-def main(directory: str, namespace: str | None = None, inode: str = "") -> None:
-    """Run in the network namespace of that name and inode, or in this one; listen in this one."""
-    host = ThreadPoolExecutor(1)
-    # The thread is there before the others move into the fabric, and stays where it was born.
-    host.submit(rights.keep, rights.LISTENING).result()
-    if namespace is not None:
-        rights.enter_network(Path(namespace), int(inode))
-    rights.keep(rights.CONNECTING)
-    os.chdir(directory)
-    os.umask(0o177)
-    # A relative path: that of a socket holds 107 bytes at most.
-    Path(SOCKET).unlink(missing_ok=True)
-    asyncio.run(serve(host, inside=namespace is not None))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

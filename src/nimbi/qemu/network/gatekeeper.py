@@ -19,6 +19,7 @@ from nimbi.qemu.process import Process, alive
 from nimbi.qemu.programs import program
 
 LOG = "gate.log"
+PROGRAM = "nimbi.qemu.network.porter"
 START_S = 20.0
 ANSWER_S = 30.0
 LOOK_EVERY_S = 0.02
@@ -68,7 +69,7 @@ class Gatekeeper:
         where: tuple[str | Path, ...] = () if place is None else (place.net, str(place.inode))
         process = await start(
             [
-                *(*prefix, sys.executable, "-P", "-m", gate.__name__, self._directory),
+                *(*prefix, sys.executable, "-P", "-m", PROGRAM, self._directory),
                 *where,
             ],
             self._directory / LOG,

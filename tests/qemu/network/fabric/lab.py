@@ -72,9 +72,11 @@ class World:
             *(sys.executable, "-c", GREETER, address, str(port)),
         )
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            line(process.stdout)
-            yield
-            process.kill()
+            try:
+                line(process.stdout)
+                yield
+            finally:
+                process.kill()
 
 
 def line(stream: IO[bytes] | None) -> bytes:
@@ -116,9 +118,11 @@ def _enter(namespace: Path) -> None:
 def _place() -> Iterator["subprocess.Popen[bytes]"]:
     command = ["unshare", "--net", "sh", "-c", "echo ready; exec sleep infinity"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        line(process.stdout)
-        yield process
-        process.kill()
+        try:
+            line(process.stdout)
+            yield process
+        finally:
+            process.kill()
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ async def test_a_guest_reaches_the_world_and_not_this_machine(yard: Yard):
             for address in ("127.0.0.1", "127.0.0.2", *gateways)
             for port in (7002, 7003, yard.other.port)
         ]
-        said = await yard.one.said("; ".join(tries))
+        said = await yard.one.said(" & ".join([*tries, "wait"]), within_s=120)
     assert "hello" not in said
     assert "SSH-2" not in said
 
