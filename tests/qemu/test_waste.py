@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.qemu.conftest import Shared
 
-from nimbi.qemu import Hypervisor, State, Unusable
+from nimbi.qemu import GuestSpec, Image, State, Unusable, open_hypervisor
 from nimbi.qemu.files import locked, workspace
 from nimbi.qemu.process import alive, identify
 from nimbi.qemu.programs import program
@@ -22,6 +21,7 @@ from nimbi.qemu.waste import collect, find
 VERSION_1 = Path(__file__).with_name("version_1")
 GUEST, IMAGE, NOBODY = "i-628b49d96dcde97a", "img-c5cd2c2f0af9d143", "i-0000000000000000"
 LONG_AGO = (0, 0)
+BOOT_S = 120
 
 
 @pytest.fixture
@@ -110,10 +110,17 @@ async def test_a_torn_record_of_a_network_is_found_too(home: Path) -> None:
 
 @pytest.mark.guest
 async def test_nothing_of_a_guest_that_runs_beside_a_server_is_waste(
-    shared: Shared, hypervisor: Hypervisor
+    tmp_path: Path, root: Path, image: Image, ending: Callable[[Path], None]
 ) -> None:
-    assert await collect(shared.root) == []
-    assert (await hypervisor.guest(shared.id)).state is State.RUNNING
+    (tmp_path / "images").symlink_to((root / "images").resolve())
+    try:
+        async with open_hypervisor(tmp_path) as hypervisor:
+            made = await hypervisor.create(GuestSpec(name="kept", image_id=image.id, memory_mib=96))
+            await hypervisor.wait(made.id, frozenset({State.RUNNING}), BOOT_S)
+            assert await collect(tmp_path) == []
+            assert (await hypervisor.guest(made.id)).state is State.RUNNING
+    finally:
+        ending(tmp_path)
 
 
 async def test_looking_changes_nothing(home: Path) -> None:

@@ -63,8 +63,10 @@ class GuestStore:
         """Hold back everybody else who wants to create the same guest."""
         lock = self._locks / f"{self.directory(id).name}.create"
         async with locked(lock):
-            yield
-            lock.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
 
     def being_created(self, id: str) -> bool:
         """Say whether somebody is about to create this guest."""
@@ -83,6 +85,8 @@ class GuestStore:
 
         It is there whole or not at all. Raises Capacity when it does not fit beside all others.
         """
+        # On a full disk nothing more can be written to find that out.
+        await asyncio.to_thread(self._check_disk, record)
         async with workspace(self.root) as work:
             made = await asyncio.to_thread(iso, held)
             await asyncio.to_thread(write_atomically, work / SEED, made)
@@ -100,7 +104,7 @@ class GuestStore:
     def _admit(self, record: Record, work: Path) -> Record:
         others = self.all()
         capacity.check_memory(record, others)
-        capacity.check_disk(record.disk_gib * 1024, self.root.parent)
+        self._check_disk(record)
         if not (self.root.parent / "images" / record.image_id / IMAGE_DISK).exists():
             raise NotFound(f"there is no image {record.image_id!r}")
         admitted = replace(record, ports=ports.choose(list(record.ports), _ports_of(others)))
@@ -108,6 +112,9 @@ class GuestStore:
         work.rename(self.root / record.id)
         sync_directory(self.root)
         return admitted
+
+    def _check_disk(self, record: Record) -> None:
+        capacity.check_disk(record.disk_gib * 1024, self.root.parent)
 
     @asynccontextmanager
     async def admission(self) -> AsyncGenerator[None]:

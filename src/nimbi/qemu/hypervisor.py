@@ -142,6 +142,10 @@ class Hypervisor:
         """Return a new image of a guest's root disk, perhaps pending; see `Imaging.create`."""
         return await self._imaging.create(guest_id, name=name, description=description, token=token)
 
+    def check_programs(self) -> None:
+        """Raise Missing, with the packages that bring them, when guests can't be made here."""
+        require(NEEDED)
+
     async def image(self, id: str) -> Image:
         """Return one image. Raises NotFound."""
         return await asyncio.to_thread(self._images.get, id)
@@ -198,7 +202,7 @@ class Hypervisor:
         return self._put_to_work(record)
 
     async def _create(self, id: str, spec: GuestSpec) -> Record:
-        require(NEEDED)
+        self.check_programs()
         image = await asyncio.to_thread(self._images.usable, spec.image_id)
         image.check(spec)
         record = Record(
@@ -443,20 +447,16 @@ class Hypervisor:
                     at_work[record.id] = asyncio.create_task(self._settle(record.id))
             # A QEMU that does not answer holds up nothing else.
             self._spawn(self._meter.keep_up(records))
-            for chore in (
-                asyncio.to_thread(console.trim_all, self._guests, records),
-                self.volumes.keep_house(),
-                self.snapshots.keep_house(),
-                self.network.keep_house(),
-            ):
-                await _guarded(chore)
+            await asyncio.to_thread(console.trim_all, self._guests, records)
+            for part in (self.volumes, self.snapshots, self.network):
+                await _guarded(part.keep_house)
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
 
 
-async def _guarded(chore: Awaitable[None]) -> None:
+async def _guarded(chore: Callable[[], Awaitable[None]]) -> None:
     """Do a chore; one that fails is told, and is done again next time."""
     try:
-        await chore
+        await chore()
     except Exception:
         log.exception("a part of the housekeeping failed")
 

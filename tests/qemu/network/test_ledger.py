@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -317,9 +318,9 @@ async def test_without_a_fabric_there_are_addresses_and_nothing_else(
     await network.open(machine)
     record = a_guest(guests)
     await network.join(record.id, ())
-    gear = await network.gear(record)
+    gear = await network.gear(replace(record, outgoing=False))
     assert gear.prefix == ()
-    assert "user,id=net" in str(gear.arguments)
+    assert "user,id=net,ipv6=off,restrict=on" in str(gear.arguments)
     held = await network.create_address(None)
     await network.associate(held.id, record.id)
     (publication,) = machine.plan.publications

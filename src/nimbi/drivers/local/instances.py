@@ -197,6 +197,7 @@ class LocalInstances(OfSession, Instances):
         return await self.cloud.hypervisor.open_console(id, Console(kind.value))
 
     async def _create(self, new: NewInstance, token: str) -> Instance:
+        self.cloud.hypervisor.check_programs()
         image = await self.cloud.hypervisor.image(new.image_id)
         asked = new.hardware_profile_id
         chosen = default_for(image) if asked is None else profile(asked)

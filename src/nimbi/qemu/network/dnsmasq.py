@@ -1,9 +1,10 @@
 """DHCP and DNS of one network: the texts that dnsmasq reads, made from a plan."""
 
+from enum import StrEnum
 from pathlib import Path
 
 from nimbi.qemu.errors import Invalid
-from nimbi.qemu.network.nft import RESOLVER
+from nimbi.qemu.network.nft import DNS, DNS_INSIDE, RESOLVER
 from nimbi.qemu.network.plan import FIRST_SLOT, Card, Plan, PlannedNetwork
 
 LEASE = "1h"
@@ -30,18 +31,42 @@ FIXED = (
 """What is the same for all networks. Guests have fixed addresses, so no lease needs to be kept."""
 
 
-def config(plan: Plan, network: PlannedNetwork, names: Path, *, outside: bool) -> str:
-    """Return the configuration of one network's dnsmasq: who gets which address, among others.
+class Kind(StrEnum):
+    """What one dnsmasq of a network is for.
 
-    `names` is the file for `names()`. With `outside`, names that are not the network's own are
-    asked for outside.
+    MAIN gives addresses, and names for guests that may go outside; INSIDE gives the others names,
+    those of their network only.
     """
-    lines = [*FIXED, f"interface={network.bridge}"]
+
+    MAIN = "main"
+    INSIDE = "inside"
+
+
+def kinds(plan: Plan, network: PlannedNetwork) -> tuple[Kind, ...]:
+    """Return which of them a network needs."""
+    shut = any(not card.outgoing for card in plan.cards_of(network.id))
+    return (Kind.MAIN, Kind.INSIDE) if shut else (Kind.MAIN,)
+
+
+def port(kind: Kind) -> int:
+    """Return the port where one answers questions about names."""
+    return DNS if kind is Kind.MAIN else DNS_INSIDE
+
+
+def config(plan: Plan, network: PlannedNetwork, names: Path, kind: Kind, *, outside: bool) -> str:
+    """Return the configuration of one dnsmasq of a network: who gets which address, among others.
+
+    `names` is the file for `names()`. With `outside`, a MAIN one asks there for names that are
+    not the network's own.
+    """
+    lines = [*FIXED, f"interface={network.bridge}", f"port={port(kind)}"]
     lines += [f"domain={network.domain}", f"local=/{network.domain}/"]
-    lines += [f"dhcp-range={s.network_address},static,{s.netmask},{LEASE}" for s in network.subnets]
-    lines += [f"dhcp-host={_host(card)}" for card in plan.cards_of(network.id)]
     lines += [f"addn-hosts={_quoted(names)}"]
-    lines += [f"server={RESOLVER}"] if outside else []
+    if kind is Kind.MAIN:
+        blocks = network.subnets
+        lines += [f"dhcp-range={s.network_address},static,{s.netmask},{LEASE}" for s in blocks]
+        lines += [f"dhcp-host={_host(card)}" for card in plan.cards_of(network.id)]
+        lines += [f"server={RESOLVER}"] if outside else []
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nimbi.qemu.errors import Conflict
+from nimbi.qemu.errors import Conflict, Failed
 from nimbi.qemu.files import locked, private_directory
 from nimbi.qemu.network import links, nft
 from nimbi.qemu.network.blocks import of_host
@@ -24,7 +24,7 @@ from nimbi.qemu.network.plan import Applied, Plan, check
 from nimbi.qemu.network.rungs import Rung
 from nimbi.qemu.network.servants import Servants
 from nimbi.qemu.network.uplink import Uplink
-from nimbi.qemu.process import Process
+from nimbi.qemu.process import Process, alive
 from nimbi.qemu.programs import program
 
 DIRECTORY = "fabric"
@@ -77,9 +77,17 @@ class Fabric:
             if plan == Plan() and (place is None or not await self._guests(place)):
                 await self._end()
                 return Applied()
-            if place is None:
-                place = await self._namespaces.make()
+            return await self._apply_in(place or await self._namespaces.make(), plan)
+
+    async def _apply_in(self, place: Namespace, plan: Plan) -> Applied:
+        try:
             return await self._apply(plan, place)
+        except Failed:
+            if alive(place.holder):
+                raise
+        # The holder was killed meanwhile.
+        found = await self._namespaces.find()
+        return await self._apply(plan, found or await self._namespaces.make())
 
     async def _apply(self, plan: Plan, place: Namespace) -> Applied:
         sign = await self._namespaces.sign(place)

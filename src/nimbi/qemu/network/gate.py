@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -103,7 +104,7 @@ class Gate:
         assert client.transport is not None  # noqa: S101  it has just been made
         way = self._ways.get(place)
         source = IPv4Address(client.transport.get_extra_info("peername")[0])
-        if way is None or self._open >= self._most or not _admits(way, source):
+        if way is None or self._open >= self._most or not admits(way, source):
             reset(client.transport)
             return
         self._open += 1
@@ -159,7 +160,8 @@ def _way(fields: dict[str, Any]) -> Way:
     return Way(to=fields["to"], to_port=fields["to_port"], admitted=admitted)
 
 
-def _admits(way: Way, source: IPv4Address) -> bool:
+def admits(way: Way, source: IPv4Address) -> bool:
+    """Say whether a client is let in."""
     # All of this machine's own addresses of loopback are the same client to a firewall.
     source = LOOPBACK.network_address + 1 if source in LOOPBACK else source
     return any(source in block for block in way.admitted)
@@ -190,14 +192,17 @@ async def _control(
     gate: Gate, lock: asyncio.Lock, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Serve one who tells the gate what to do: a line of JSON each, and one back."""
-    with contextlib.suppress(OSError, ValueError, asyncio.IncompleteReadError):
+    try:
         while line := await reader.readline():
             request = json.loads(line)
             async with lock:
                 answer = await gate.set(request["set"]) if "set" in request else gate.status()
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
-    writer.close()
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        print(f"refused: {error!r}", file=sys.stderr, flush=True)  # noqa: T201  it has no other log
+    finally:
+        writer.close()
 
 
 async def serve(host: ThreadPoolExecutor, *, inside: bool) -> None:

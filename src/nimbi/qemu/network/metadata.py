@@ -258,7 +258,7 @@ def look_up(told: Tree, path: str) -> bytes | None:
     tree: Any = tops if data is None else {**tops, "user-data": ""}
     for part in rest:
         tree = _below(tree, part)
-    return None if tree is None else _shown(tree, names="public-keys" in rest[-1:])
+    return None if tree is None else _shown(tree, plain=rest[-1:] in ([], ["public-keys"]))
 
 
 def _below(tree: Any, part: str) -> Any:
@@ -270,11 +270,11 @@ def _below(tree: Any, part: str) -> Any:
     return next((tree[name] for name in tree if name.startswith(f"{part}=")), None)
 
 
-def _shown(tree: Any, *, names: bool) -> bytes:
+def _shown(tree: Any, *, plain: bool) -> bytes:
     if not isinstance(tree, Mapping):
         return str(tree).encode()
     lines = (
-        f"{name}/" if isinstance(below, Mapping) and not names else name
+        f"{name}/" if isinstance(below, Mapping) and not plain else name
         for name, below in tree.items()
     )
     return "\n".join(lines).encode()

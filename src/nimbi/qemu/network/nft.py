@@ -21,6 +21,9 @@ UPLINK = "uplink"
 RESOLVER = "169.254.1.1"
 """Where DNS questions about the outside go: the uplink hands them to this machine's resolver."""
 
+DNS, DNS_INSIDE = 53, 5354
+"""The second port is for guests that may not go outside, whose names would else go there."""
+
 MARK = 0x6E626900
 """Set by the gate on connections for clients that are not of this machine, whom it has checked."""
 
@@ -79,7 +82,7 @@ def _inet(plan: Plan, own: list[str]) -> Iterator[str]:
             "ct state invalid drop",
             "ct state established,related accept",
             "iifname @bridges udp sport 68 udp dport 67 accept",
-            "iifname . ip daddr @gateways udp dport 53 accept",
+            f"iifname . ip daddr @gateways udp dport {{ {DNS}, {DNS_INSIDE} }} accept",
             "iifname . ip daddr @gateways icmp type echo-request accept",
             f"iifname @bridges ip daddr {METADATA} tcp dport 80 accept",
         ),
@@ -93,6 +96,13 @@ def _inet(plan: Plan, own: list[str]) -> Iterator[str]:
             f'oifname "{UPLINK}" ip daddr {RESOLVER} udp dport 53 accept',
             "oifname @bridges udp sport 67 udp dport 68 accept",
             "oifname @bridges ip daddr vmap @local",
+        ),
+    )
+    yield from _chain(
+        "prerouting",
+        (
+            "type nat hook prerouting priority dstnat; policy accept;",
+            f"iifname @bridges ip saddr != @outgoing udp dport {DNS} redirect to :{DNS_INSIDE}",
         ),
     )
     yield from _chain(

@@ -9,6 +9,7 @@ from nimbi.qemu.errors import Failed
 from nimbi.qemu.files import private_directory, write_atomically
 from nimbi.qemu.network import dnsmasq
 from nimbi.qemu.network.daemons import Daemon, found, network_of, start, stop, words
+from nimbi.qemu.network.dnsmasq import Kind
 from nimbi.qemu.network.namespace import SOME_RIGHTS, Namespace
 from nimbi.qemu.network.plan import Plan, PlannedNetwork
 from nimbi.qemu.process import PROC, Process, alive
@@ -17,7 +18,6 @@ from nimbi.qemu.programs import program
 OPTION = "--conf-file="
 START_S = 10.0
 LOOK_EVERY_S = 0.01
-DNS = 53
 
 
 class Servants:
@@ -34,7 +34,9 @@ class Servants:
         is told by a signal to read its files again.
         """
         wanted = {
-            self._config(plan, network, outside=outside): network for network in plan.networks
+            self._config(plan, network, kind, outside=outside): (network, kind)
+            for network in plan.networks
+            for kind in dnsmasq.kinds(plan, network)
         }
         running: set[Path] = set()
         for daemon in self._daemons():
@@ -45,15 +47,17 @@ class Servants:
             else:
                 await stop(daemon.process)
         self._sweep({config.stem for config in wanted})
-        for config, network in wanted.items():
+        for config, (network, kind) in wanted.items():
             if config not in running:
-                text = self._text(plan, network, config, outside=outside)
+                text = dnsmasq.config(plan, network, _names(config), kind, outside=outside)
                 names = dnsmasq.names(plan, network)
                 await asyncio.to_thread(write_atomically, _names(config), names.encode())
                 await asyncio.to_thread(write_atomically, config, text.encode())
-                await self._start(network, place, config)
+                await self._start(network, kind, place, config)
 
-    async def _start(self, network: PlannedNetwork, place: Namespace, config: Path) -> None:
+    async def _start(
+        self, network: PlannedNetwork, kind: Kind, place: Namespace, config: Path
+    ) -> None:
         setpriv, *rights = SOME_RIGHTS
         log = config.with_suffix(".log")
         process = await start(
@@ -65,19 +69,16 @@ class Servants:
         )
         loop = asyncio.get_running_loop()
         end = loop.time() + START_S
-        while not _listens(process, network):
+        while not _listens(process, network, dnsmasq.port(kind)):
             if not alive(process) or loop.time() > end:
                 raise Failed(f"dnsmasq does not serve network {network.id}: {words(log)}")
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _config(self, plan: Plan, network: PlannedNetwork, *, outside: bool) -> Path:
+    def _config(self, plan: Plan, network: PlannedNetwork, kind: Kind, *, outside: bool) -> Path:
         """Return the file of the configuration, named by its content: a change needs a new run."""
-        text = self._text(plan, network, self._directory / "any", outside=outside)
+        text = dnsmasq.config(plan, network, self._directory / "any", kind, outside=outside)
         digest = hashlib.sha256(f"{text}\0{dnsmasq.names(plan, network)}".encode()).hexdigest()
         return self._directory / f"{network.bridge}-{digest[:16]}.conf"
-
-    def _text(self, plan: Plan, network: PlannedNetwork, config: Path, *, outside: bool) -> str:
-        return dnsmasq.config(plan, network, _names(config), outside=outside)
 
     def _sweep(self, wanted: set[str]) -> None:
         for file in self._directory.iterdir():
@@ -102,10 +103,10 @@ def _names(config: Path) -> Path:
     return config.with_suffix(".names")
 
 
-def _listens(process: Process, network: PlannedNetwork) -> bool:
+def _listens(process: Process, network: PlannedNetwork, port: int) -> bool:
     """Say whether a dnsmasq answers questions about names at its network's gateways."""
     # Source: proc(5): addresses are hexadecimal in the machine's order of bytes.
-    wanted = {f"{int.from_bytes(g.packed, 'little'):08X}:{DNS:04X}" for g in network.gateways}
+    wanted = {f"{int.from_bytes(g.packed, 'little'):08X}:{port:04X}" for g in network.gateways}
     with suppress(OSError):
         lines = (PROC / str(process.pid) / "net/udp").read_text().splitlines()[1:]
         return wanted <= {line.split()[1] for line in lines}

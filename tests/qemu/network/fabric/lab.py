@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -56,6 +56,22 @@ with Server((sys.argv[1], int(sys.argv[2])), Greeter) as server:
 """
 
 
+RESOLVER = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind((sys.argv[1], 53))
+    print("ready", flush=True)
+    while True:
+        asked, client = server.recvfrom(2000)
+        end = asked.index(0, 12) + 5
+        head = asked[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
+        answer = bytes.fromhex("c00c 0001 0001 0000003c 0004 c6120707")
+        server.sendto(head + asked[12:end] + answer, client)
+"""
+RESOLVED = "198.18.7.7"
+"""What the resolver of the tests says to every question."""
+
+
 @dataclass(frozen=True)
 class World:
     """A network that takes the place of this machine's own, and one outside of it."""
@@ -63,13 +79,26 @@ class World:
     here: int
     outside: int
 
-    @contextmanager
-    def greeting(self, address: str, port: int, *, outside: bool = False) -> Iterator[None]:
+    def greeting(
+        self, address: str, port: int, *, outside: bool = False
+    ) -> AbstractContextManager[None]:
         """Have a server that says hello to the address of who comes."""
-        place = self.outside if outside else self.here
+        return self._serving(self.outside if outside else self.here, GREETER, address, port)
+
+    @contextmanager
+    def resolving(self) -> Iterator[None]:
+        """Have a server for names where this machine has it, at its own address or on loopback."""
+        lines = map(str.split, Path("/etc/resolv.conf").read_text().splitlines())
+        resolver = next(words[1] for words in lines if words[:1] == ["nameserver"])
+        subprocess.run(["ip", "address", "replace", f"{resolver}/32", "dev", "lo"], check=True)
+        with self._serving(self.here, RESOLVER, resolver):
+            yield
+
+    @contextmanager
+    def _serving(self, place: int, program: str, *arguments: object) -> Iterator[None]:
         command = (
             *("nsenter", f"--net=/proc/{place}/ns/net"),
-            *(sys.executable, "-c", GREETER, address, str(port)),
+            *(sys.executable, "-c", program, *map(str, arguments)),
         )
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from nimbi.qemu.network import cards
 from nimbi.qemu.network.fabric import Fabric
 from nimbi.qemu.network.plan import (
     ANYWHERE,
+    LOCAL,
     METADATA,
     Opening,
     Plan,
     PlannedFirewall,
     Protocol,
+    Publication,
 )
 from nimbi.qemu.network.rungs import Rung
 
@@ -91,8 +94,11 @@ async def test_a_guest_is_given_its_address_and_served_at_its_published_port(yar
 
 
 async def greets(guest: lab.LabGuest, address: str, port: int) -> bool:
-    """Say whether a guest gets an answer of any kind from a TCP server."""
-    said = await guest.said(f"nc -w 2 {address} {port} </dev/null")
+    """Say whether a guest gets an answer of any kind from a TCP server.
+
+    It does not say at once that it has nothing to say: pasta of 2023 then hangs at times.
+    """
+    said = await guest.said(f"sleep 2 | nc -w 2 {address} {port}")
     return "hello" in said or "SSH-2" in said or "HTTP" in said
 
 
@@ -124,6 +130,42 @@ async def test_members_of_a_firewall_reach_what_it_opens_to_them_and_others_do_n
     assert "<h1>" not in await get(yard.one, "10.83.1.6", "/")
 
 
+async def banner(address: str, port: int) -> bytes:
+    """Return what a client of this machine reads first at a published port."""
+    reader, writer = await asyncio.open_connection(address, port)
+    try:
+        async with asyncio.timeout(20):
+            return await reader.read(5)
+    except ConnectionResetError:
+        return b"reset"
+    finally:
+        writer.close()
+
+
+async def test_a_published_port_is_open_for_those_whom_the_firewall_lets_in(yard: Yard):
+    near = Publication(address=LOCAL, port=23201, to=yard.one.card.ip, to_port=22)
+    far = replace(near, address=IPv4Address(lab.HOST), port=23202)
+    for block, seen in (
+        ("127.0.0.1/32", (b"SSH-2", b"reset")),
+        (f"{lab.HOST}/32", (b"reset", b"SSH-2")),
+        ("203.0.113.0/24", (b"reset", b"reset")),
+    ):
+        opening = Opening(
+            protocol=Protocol.TCP, port_from=22, port_to=22, blocks=(IPv4Network(block),)
+        )
+        wall = PlannedFirewall(id="fw-some", openings=(opening,))
+        card = replace(yard.plan.cards[0], firewall_ids=(wall.id,))
+        plan = replace(
+            yard.plan,
+            firewalls=(*yard.plan.firewalls, wall),
+            cards=(card, *yard.plan.cards[1:]),
+            publications=(near, far),
+        )
+        assert (await yard.fabric.apply(plan)).refused == {}
+        assert (await banner("127.0.0.1", 23201), await banner(lab.HOST, 23202)) == seen
+    await yard.fabric.apply(yard.plan)
+
+
 async def test_networks_do_not_reach_each_other(yard: Yard):
     opened = replace(yard.plan.cards[2], firewall_ids=(lab.OPEN.id, WEB.id))
     await yard.fabric.apply(replace(yard.plan, cards=(*yard.plan.cards[:2], opened)))
@@ -145,12 +187,12 @@ async def test_guests_find_each_other_by_name_in_their_own_network_only(yard: Ya
 async def test_a_guest_reaches_the_world_and_not_this_machine(yard: Yard):
     with yard.world.greeting(lab.OUTSIDE, 7001, outside=True):
         # As any program of this machine: the guest's own address stays inside.
-        said = await yard.one.said(f"nc -w 3 {lab.OUTSIDE} 7001 </dev/null")
+        said = await yard.one.said(f"sleep 3 | nc -w 3 {lab.OUTSIDE} 7001")
         assert said == f"hello {lab.HOST}"
     gateways = ("10.83.0.1", "10.84.0.1", lab.OUTSIDE, lab.HOST, str(METADATA), "169.254.1.1")
     with yard.world.greeting("127.0.0.1", 7002), yard.world.greeting(lab.HOST, 7003):
         tries = [
-            f"nc -w 1 {address} {port} </dev/null"
+            f"(sleep 2 | nc -w 2 {address} {port})"
             for address in ("127.0.0.1", "127.0.0.2", *gateways)
             for port in (7002, 7003, yard.other.port)
         ]
@@ -165,6 +207,11 @@ async def test_without_outgoing_a_guest_reaches_nothing_outside_and_is_served(ya
     with yard.world.greeting(lab.OUTSIDE, 7004, outside=True):
         assert not await greets(yard.one, lab.OUTSIDE, 7004)
         assert await greets(yard.two, lab.OUTSIDE, 7004)
+    # It is told the names of its own network, also by the server of the others, and no more.
+    assert "10.83.1.6" in await yard.one.said("nslookup two.internal 10.83.0.1")
+    with yard.world.resolving():
+        assert lab.RESOLVED not in await yard.one.said("nslookup out.example 10.83.0.1")
+        assert lab.RESOLVED in await yard.two.said("nslookup out.example 10.83.1.1")
     await yard.fabric.apply(yard.plan)
 
 
