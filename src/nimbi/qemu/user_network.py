@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nimbi.qemu import command, passt
+from nimbi.qemu.network import passt_trial
 from nimbi.qemu.parts import Gear
 from nimbi.qemu.record import Record
 
@@ -12,17 +13,18 @@ class UserNetwork:
     """Gives each guest one card.
 
     Guests that may open connections to the outside have them by passt. QEMU's own network would
-    let them reach this machine's loopback: it does so only where that was asked for.
+    let them reach this machine's loopback, and so does passt of 2023, which is found out by trying:
+    they have that only where it was asked for.
     """
 
     def __init__(self, guests: Path, *, unsafe: bool) -> None:
-        """Serve the guests below a directory; `unsafe` accepts QEMU's own way out without passt."""
+        """Serve the guests below a directory; `unsafe` accepts QEMU's own way out."""
         self._guests = guests
         self._unsafe = unsafe
 
     async def gear(self, record: Record) -> Gear:
         """Return the card's arguments, with passt running where it is needed."""
-        if record.outgoing and passt.is_there():
+        if record.outgoing and not await passt_trial.refusal(self._guests.parent, passt.NETWORK):
             await passt.start(self._guests / record.id, record.ports)
             return Gear(arguments=command.passt_network(record))
         allowed = record.outgoing and self._unsafe

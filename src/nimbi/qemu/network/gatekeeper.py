@@ -66,6 +66,9 @@ class Gatekeeper:
         prefix: tuple[str | Path, ...] = ()
         if place is not None and place.rung is Rung.USERNS:
             prefix = (program("nsenter"), "--preserve-credentials", f"--user={place.user}", "--")
+        # Programs get no more of our environment than they need; this one is ours.
+        if path := os.environ.get("PYTHONPATH"):
+            prefix = (*prefix, program("env"), f"PYTHONPATH={path}")
         where: tuple[str | Path, ...] = () if place is None else (place.net, str(place.inode))
         process = await start(
             [

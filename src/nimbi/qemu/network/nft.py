@@ -39,11 +39,6 @@ def ruleset(plan: Plan, own: Iterable[str] = ()) -> str:
     return "\n".join([*_inet(plan, sorted(own)), *_bridge(plan), ""])
 
 
-def nothing() -> str:
-    """Return the text that shuts everything: the filter of an empty plan."""
-    return ruleset(Plan())
-
-
 def _table(family: str) -> Iterator[str]:
     # Added first, so that removing it never fails.
     yield f"add table {family} {TABLE}"

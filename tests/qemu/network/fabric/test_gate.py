@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from nimbi.qemu.network.alone import Alone
 from nimbi.qemu.network.fabric import DIRECTORY
 from nimbi.qemu.network.gate import Way, admits
 from nimbi.qemu.network.gatekeeper import Gatekeeper
 from nimbi.qemu.network.plan import LOCAL, Plan, Publication
-from nimbi.qemu.network.publisher import Publisher
 
 MANY = 500
 MIB = 2**20
@@ -36,7 +36,7 @@ def free_port() -> int:
 class Front:
     """A gate, with one published port and a server behind it."""
 
-    publisher: Publisher
+    publisher: Alone
     keeper: Gatekeeper
     port: int
     plan: Plan
@@ -62,7 +62,7 @@ async def front(root: Path, handler: Handler) -> AsyncIterator[Front]:
         address=LOCAL, port=free_port(), to=LOCAL, to_port=server.sockets[0].getsockname()[1]
     )
     plan = Plan(publications=(way,))
-    publisher, keeper = Publisher(root), Gatekeeper(root / DIRECTORY)
+    publisher, keeper = Alone(root), Gatekeeper(root / DIRECTORY)
     try:
         async with server:
             assert (await publisher.apply(plan)).refused == {}
@@ -237,6 +237,7 @@ async def test_the_control_socket_is_its_owners_and_takes_no_nonsense(tmp_path: 
         for nonsense in (b"nonsense\n", b"[]\n", b'{"set": 1}\n', b'{"set": {"ways": [1]}}\n'):
             reader, writer = await asyncio.open_unix_connection(path)
             writer.write(nonsense)
+            writer.write_eof()
             await reader.read()
             writer.close()
         assert (await gate.keeper.status())["listeners"] == 1

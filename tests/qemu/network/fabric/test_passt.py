@@ -1,5 +1,6 @@
 """The rung `user`: guests reach the outside by passt, and never this machine's loopback."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from tests.qemu.network.fabric import lab
 from nimbi.qemu import GuestSpec, Image, Options, State, open_hypervisor
 from nimbi.qemu.keys import generate
 from nimbi.qemu.network import daemons
-from nimbi.qemu.passt import LOG, PID
+from nimbi.qemu.network.passt_trial import RECORD, refusal
+from nimbi.qemu.passt import LOG, NETWORK, PID
 
 pytestmark = [
     pytest.mark.guest,
@@ -29,6 +31,8 @@ def place(tmp_path: Path, root: Path, ending) -> Path:
 async def test_a_guest_of_its_own_network_reaches_the_world_and_not_this_machine(
     place: Path, image: Image, world: lab.World
 ):
+    if why := await refusal(place, NETWORK):
+        pytest.skip(why)
     public, private = generate("ed25519")
     spec = GuestSpec(name="alone", image_id=image.id, memory_mib=96, public_keys=(public,))
     async with open_hypervisor(place, Options(network="user")) as hypervisor:
@@ -55,6 +59,36 @@ async def test_a_guest_of_its_own_network_reaches_the_world_and_not_this_machine
         assert (directory / LOG).exists()
         await hypervisor.destroy(guest.id)
         assert daemons.found(mark) == []
+
+
+async def test_where_passt_is_refused_a_guest_reaches_nothing(
+    place: Path, image: Image, world: lab.World
+):
+    # As the trial would have written it down of a passt that leaks.
+    await refusal(place, NETWORK)
+    record = place / "network" / RECORD
+    kept = json.loads(record.read_bytes())
+    record.write_text(json.dumps({**kept, "refusal": "it leaks"}))
+    assert await refusal(place, NETWORK) == "it leaks"
+    public, private = generate("ed25519")
+    spec = GuestSpec(name="alone", image_id=image.id, memory_mib=96, public_keys=(public,))
+    async with open_hypervisor(place, Options(network="user")) as hypervisor:
+        guest = await hypervisor.create(spec)
+        assert (await hypervisor.wait(guest.id, AT_REST, lab.BOOT_S)).state is State.RUNNING
+        assert daemons.found(str(place / "guests" / guest.id / PID)) == []
+        with world.greeting(lab.OUTSIDE, 7104, outside=True), world.greeting("127.0.0.1", 7104):
+            tries = (f"nc -w 1 {address} 7104 </dev/null" for address in THIS_MACHINE)
+            said = await hypervisor.run(guest.id, "; ".join(tries), private)
+        assert b"hello" not in said.out
+        await hypervisor.destroy(guest.id)
+
+
+async def test_what_a_passt_is_found_to_be_holds_for_these_options_only(
+    place: Path, world: lab.World
+):
+    found = await refusal(place, NETWORK)
+    assert await refusal(place, NETWORK) == found
+    assert "does not work" in await refusal(place, ("--no-such-option",))
 
 
 async def test_without_outgoing_no_passt_is_needed(place: Path, image: Image, world: lab.World):
