@@ -146,14 +146,14 @@ async def test_powering_off_inside_is_seen(hypervisor: Hypervisor, shared):
 
 
 async def test_destroying_leaves_nothing(hypervisor: Hypervisor, shared, running):
-    await hypervisor.start(shared.id)
-    guest = await hypervisor.guest(shared.id)
-    await hypervisor.destroy(shared.id)
-    assert running(shared.id) == []
-    assert list(shared.root.rglob(f"*{shared.id}*")) == []
-    assert list((shared.root / "guests").iterdir()) == []
+    spec = GuestSpec(name="brief", image_id=shared.image_id, memory_mib=96)
+    guest = await hypervisor.create(spec)
+    guest = await hypervisor.wait(guest.id, RUNNING, BOOT_S)
+    await hypervisor.destroy(guest.id)
+    assert running(guest.id) == []
+    assert list(shared.root.rglob(f"*{guest.id}*")) == []
     for port in guest.ports.values():
         with pytest.raises(OSError):
             await asyncio.open_connection(guest.address, port)
     with pytest.raises(NotFound):
-        await hypervisor.destroy(shared.id)
+        await hypervisor.destroy(guest.id)

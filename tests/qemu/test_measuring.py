@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from nimbi.qemu import NotFound, measuring
+from nimbi.qemu import Hypervisor, NotFound, State, measuring
 from nimbi.qemu.measuring import EVERY_S, KEPT, Measured, Used, read, running, used
 from nimbi.qemu.process import identify
+
+BOOT_S = 120
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ONE = Measured(
@@ -92,9 +94,16 @@ def test_the_numbers_of_a_process_are_those_of_the_machine() -> None:
     assert identify(os.getpid()) is not None
 
 
+async def awake(hypervisor: Hypervisor, id: str) -> None:
+    """Have the shared guest run, whatever the tests before have left it in."""
+    await hypervisor.start(id)
+    await hypervisor.wait(id, frozenset({State.RUNNING}), BOOT_S)
+
+
 @pytest.mark.guest
 async def test_a_guest_that_runs_has_used_something(hypervisor, shared, monkeypatch) -> None:
     monkeypatch.setattr(measuring, "FRESH_S", 0)
+    await awake(hypervisor, shared.id)
     kept = await hypervisor.measured(shared.id)
     last = kept[-1]
     assert last.cpu_s > 0.5
@@ -105,7 +114,7 @@ async def test_a_guest_that_runs_has_used_something(hypervisor, shared, monkeypa
     assert used(kept)[-1].cpu_percent >= 0
     monkeypatch.setattr(measuring, "FRESH_S", 3600)
     assert (await hypervisor.measured(shared.id))[-1] == last
-    assert [record.id for record, _ in running(shared.root)] == [shared.id]
+    assert shared.id in [record.id for record, _ in running(shared.root)]
 
 
 @pytest.mark.guest
@@ -113,6 +122,7 @@ async def test_what_a_guest_sends_is_counted_where_it_has_a_card_of_the_host(
     hypervisor, shared, monkeypatch
 ) -> None:
     monkeypatch.setattr(measuring, "FRESH_S", 0)
+    await awake(hypervisor, shared.id)
     network = (await hypervisor.measured(shared.id))[-1].network
     if not hypervisor.network.fabric:
         assert network is None

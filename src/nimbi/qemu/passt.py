@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nimbi.qemu.errors import Failed, Missing, TimedOut
+from nimbi.qemu.errors import Failed, TimedOut
 from nimbi.qemu.network import daemons
 from nimbi.qemu.programs import program
 from nimbi.qemu.record import ADDRESS
@@ -25,15 +25,6 @@ NETWORK = (
     *("--no-map-gw", "--udp-ports", "none"),
 )
 """Source: passt(1). Without --no-map-gw the gateway's address would be the host's loopback."""
-
-
-def is_there() -> bool:
-    """Say whether passt is installed."""
-    try:
-        program(PASST)
-    except Missing:
-        return False
-    return True
 
 
 async def start(directory: Path, ports: Mapping[int, int]) -> None:

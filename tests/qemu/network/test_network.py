@@ -286,7 +286,9 @@ async def test_a_killed_haproxy_comes_back(hypervisor: Hypervisor, pair: Pair) -
     for process in with_argument(str(pair.root / "balancers" / CONFIGURATION)):
         kill(process)
     await hypervisor.network.keep_house()
-    assert TITLES["one"] in await page(made.ip, BALANCED)
+    async with asyncio.timeout(BOOT_S):
+        while TITLES["one"] not in await page(made.ip, BALANCED):
+            await hypervisor.network.keep_house()
     await hypervisor.balancers.destroy(made.id)
 
 

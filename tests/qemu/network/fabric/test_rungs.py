@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,17 +65,20 @@ exec setpriv --reuid 65534 --regid 65534 --clear-groups env PYTHONPATH="$4" HOME
 
 
 @pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give a directory that nobody can enter and use, beside others in it that they own."""
+def place() -> Iterator[Path]:
+    """Give a directory that nobody can enter and use, beside others in it that they own.
+
+    It lies beside those of pytest, which are for their owner alone.
+    """
     if not ROOT:
         pytest.skip("becoming nobody needs root")
-    made = tmp_path_factory.mktemp("nobody")
-    for part in (made, *made.parents[:2]):
-        part.chmod(part.stat().st_mode | 0o055)
+    made = Path(tempfile.mkdtemp(prefix="nimbi-nobody-"))
+    made.chmod(0o755)
     (made / "python").mkdir()
     (made / "state").mkdir()
     os.chown(made / "state", 65534, 65534)
     yield made
+    shutil.rmtree(made)
 
 
 def as_nobody(place: Path, program: str, *, tun: str) -> str:
