@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nimbi.qemu.errors import QemuError
-from nimbi.qemu.files import try_lock
+from nimbi.qemu.files import locked
 from nimbi.qemu.guests import GuestStore
 from nimbi.qemu.process import PROC
 from nimbi.qemu.qmp import conversation
@@ -28,6 +28,7 @@ LOCK = "measuring.lock"
 
 EVERY_S = 60.0
 KEPT = 60
+BUSY_S = 5.0
 FRESH_S = 10.0
 """What is asked for is measured anew only when the last time was longer ago."""
 
@@ -112,16 +113,12 @@ class Meter:
         directory = self._guests.directory(record.id)
         # A guest that is on its way out, or whose QEMU is busy, is measured another time.
         with suppress(QemuError, OSError):
-            lock = await asyncio.to_thread(try_lock, directory / LOCK)
-            if lock is None:
-                return
-            try:
+            # Somebody may be at it: what they find is waited for, and is fresh enough then.
+            async with locked(directory / LOCK, within_s=BUSY_S):
                 if self._age_s(record) >= every_s:
                     measured = await measure(directory, record)
                     if measured is not None:
                         await asyncio.to_thread(_keep, directory, measured)
-            finally:
-                os.close(lock)
 
 
 async def measure(directory: Path, record: Record) -> Measured | None:
