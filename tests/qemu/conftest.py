@@ -1,27 +1,14 @@
 """One image and one booted guest, shared by all tests here."""
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
+from tests.machines import apart, build_once, stock
 
-from nimbi.qemu import Guest, GuestSpec, Hypervisor, Image, Missing, State, open_hypervisor
+from nimbi.qemu import Guest, GuestSpec, Hypervisor, Image, State, open_hypervisor
 from nimbi.qemu.keys import generate
-from nimbi.qemu.programs import require
-
-T = TypeVar("T")
-
-
-def apart(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a loop in a thread of its own: pytest-asyncio owns this thread's loop."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
-
 
 SETTLED = frozenset({State.RUNNING, State.STOPPED, State.ERROR})
 BOOT_S = 120
@@ -41,18 +28,8 @@ class Shared:
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give a state directory with the demo image; at the end no guest of it is left."""
-    try:
-        require(("qemu-system-x86_64", "qemu-img"))
-    except Missing as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
     root = tmp_path_factory.mktemp("cloud")
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        # All workers of one run build one image, in one of them.
-        shared = tmp_path_factory.getbasetemp().parent / "images"
-        shared.mkdir(exist_ok=True)
-        (root / "images").symlink_to(shared)
+    stock(root, build_once(tmp_path_factory))
     yield root
     apart(_destroy_all(root))
 

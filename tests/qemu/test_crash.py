@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.machines import stock
 
 from nimbi.qemu import Conflict, GuestSpec, Hypervisor, State, open_hypervisor
 from nimbi.qemu.hypervisor import guest_id
@@ -73,7 +74,7 @@ def traces(root: Path, id: str) -> list[Path]:
 @pytest.fixture
 def alone(tmp_path: Path, root: Path, image, ending) -> Iterator[Path]:
     """Give a state directory of its own that has the image; no guest is left, come what may."""
-    (tmp_path / "images").symlink_to((root / "images").resolve())
+    stock(tmp_path, root)
     yield tmp_path
     ending(tmp_path)
 

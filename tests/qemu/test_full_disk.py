@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.machines import stock
 
 from nimbi.qemu import Capacity, GuestSpec, State, open_hypervisor
 from nimbi.qemu.keys import generate
@@ -28,8 +29,7 @@ def small_disk(tmp_path: Path, root: Path, image, ending) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", ROOMY, "nimbi-test", place], check=True)
     try:
         state = place / "state"
-        state.mkdir(mode=0o700)
-        (state / "images").symlink_to((root / "images").resolve())
+        stock(state, root)
         yield state
         ending(state)
     finally:

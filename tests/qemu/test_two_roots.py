@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.machines import stock
 
 from nimbi.qemu import GuestSpec, State, open_hypervisor
 
@@ -13,7 +14,7 @@ BOOT_S = 120
 async def test_the_same_token_below_another_root_is_another_guest(
     tmp_path: Path, root: Path, image, ending
 ):
-    (tmp_path / "images").symlink_to((root / "images").resolve())
+    stock(tmp_path, root)
     spec = GuestSpec(name="twin", image_id=image.id, memory_mib=96, token="same")
     try:
         async with open_hypervisor(root) as one, open_hypervisor(tmp_path) as other:

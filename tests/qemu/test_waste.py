@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.machines import stock
 
 from nimbi.qemu import GuestSpec, Image, State, Unusable, open_hypervisor
 from nimbi.qemu.files import locked, workspace
@@ -112,7 +113,7 @@ async def test_a_torn_record_of_a_network_is_found_too(home: Path) -> None:
 async def test_nothing_of_a_guest_that_runs_beside_a_server_is_waste(
     tmp_path: Path, root: Path, image: Image, ending: Callable[[Path], None]
 ) -> None:
-    (tmp_path / "images").symlink_to((root / "images").resolve())
+    stock(tmp_path, root)
     try:
         async with open_hypervisor(tmp_path) as hypervisor:
             made = await hypervisor.create(GuestSpec(name="kept", image_id=image.id, memory_mib=96))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.drivers.local.conftest import apart
+from tests.machines import apart, stock
 
 from nimbi.driver.compute import Images, Instances
 from nimbi.driver.interface import Place
@@ -51,11 +51,7 @@ def rung(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def place(rung: Rung, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give a state directory for one rung, which has the image; nothing of it runs at the end."""
     state_dir = tmp_path_factory.mktemp(f"state-{rung}")
-    local = state_dir / "local"
-    local.mkdir(mode=0o700)
-    for shared in ("images", "kernels"):
-        if (built / shared).exists():
-            (local / shared).symlink_to(built / shared)
+    stock(state_dir / "local", built)
     yield state_dir
     apart(clear(state_dir, rung))
 
@@ -87,8 +83,8 @@ def booted(place: Path, rung: Rung) -> tuple[str, str]:
 
     async def boot() -> tuple[str, str]:
         async with open_cloud(place, rung) as cloud:
-            images = [image async for image in cloud.each(Images.page)]
-            wish = NewInstance(image_id=images[-1].id)
+            image = await anext(cloud.each(Images.page))
+            wish = NewInstance(image_id=image.id)
             one, other = [await cloud.instances.create(wish) for _ in range(2)]
             for new in (one, other):
                 await rested(cloud, new.id, BOOT_S)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.machines import stock
 
 from nimbi.qemu import GuestSpec, Image, State, open_hypervisor
 from nimbi.qemu.keys import generate
@@ -17,7 +18,7 @@ SERVICE = "http://169.254.169.254/latest"
 async def test_a_guest_learns_who_it_is_and_nothing_of_others(
     tmp_path: Path, root: Path, image: Image, ending
 ):
-    (tmp_path / "images").symlink_to((root / "images").resolve())
+    stock(tmp_path, root)
     public, private = generate("ed25519")
     try:
         async with open_hypervisor(tmp_path) as hypervisor:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.machines import stock
 
 from nimbi.qemu import GuestSpec, Hypervisor, Image, State, open_hypervisor
 from nimbi.qemu.balancers.haproxy import CONFIGURATION
@@ -68,7 +69,7 @@ def pair(
     options: Options, root: Path, image: Image, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pair]:
     state = tmp_path_factory.mktemp(f"network-{options.network}")
-    (state / "images").symlink_to(root / "images")
+    stock(state, root)
     yield apart(boot, state, options, image)
     apart(end, state, options)
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.machines import stock
 from tests.qemu.network.fabric import lab
 
 from nimbi.qemu import GuestSpec, Image, Options, State, open_hypervisor
@@ -23,7 +24,7 @@ THIS_MACHINE = ("10.0.2.2", "10.0.2.3", "127.0.0.1", lab.OUTSIDE)
 
 @pytest.fixture
 def place(tmp_path: Path, root: Path, ending) -> Path:
-    (tmp_path / "images").symlink_to((root / "images").resolve())
+    stock(tmp_path, root)
     yield tmp_path
     ending(tmp_path)
 
