@@ -8,7 +8,7 @@ import pytest
 from tests.machines import apart, build_once, stock
 
 from nimbi.qemu import Guest, GuestSpec, Hypervisor, Image, State, open_hypervisor
-from nimbi.qemu.keys import generate
+from nimbi.qemu.guests.keys import generate
 
 SETTLED = frozenset({State.RUNNING, State.STOPPED, State.ERROR})
 BOOT_S = 120

@@ -1,8 +1,5 @@
 """Real virtual machines on this machine: images, guests, keys. Stands alone, knows no cloud."""
 
-from nimbi.qemu.builders.kernel import Progress
-from nimbi.qemu.consoles import Console
-from nimbi.qemu.consoles import Kind as ConsoleKind
 from nimbi.qemu.errors import (
     Capacity,
     Conflict,
@@ -15,14 +12,17 @@ from nimbi.qemu.errors import (
     Unsupported,
     Unusable,
 )
-from nimbi.qemu.execution import Outcome
+from nimbi.qemu.guests.consoles import Console
+from nimbi.qemu.guests.consoles import Kind as ConsoleKind
+from nimbi.qemu.guests.keys import Key, KeyStore
+from nimbi.qemu.guests.record import Guest, State
+from nimbi.qemu.guests.spec import GuestSpec
+from nimbi.qemu.host.execution import Outcome
 from nimbi.qemu.hypervisor import Hypervisor, open_hypervisor
-from nimbi.qemu.images import Image, ImageState
-from nimbi.qemu.imports import Order
-from nimbi.qemu.keys import Key, KeyStore
+from nimbi.qemu.images.builders.kernel import Progress
+from nimbi.qemu.images.imports import Order
+from nimbi.qemu.images.store import Image, ImageState
 from nimbi.qemu.options import Options
-from nimbi.qemu.record import Guest, State
-from nimbi.qemu.spec import GuestSpec
 
 __all__ = [
     "Capacity",

@@ -11,33 +11,34 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from nimbi.qemu import console, consoles, power, screens, ssh, state
 from nimbi.qemu.balancers.service import LoadBalancers
-from nimbi.qemu.builders import debian_image, demo_image
-from nimbi.qemu.builders.kernel import Progress
-from nimbi.qemu.capacity import has_room
 from nimbi.qemu.disks.snapshots import SnapshotStore
 from nimbi.qemu.disks.volumes import VolumeStore
-from nimbi.qemu.engine import InstalledEngine
 from nimbi.qemu.errors import Conflict, Invalid, NotFound, QemuError, TimedOut
-from nimbi.qemu.execution import Outcome
-from nimbi.qemu.files import private_directory
-from nimbi.qemu.guests import GuestStore
-from nimbi.qemu.images import Image, ImageStore
-from nimbi.qemu.imaging import Imaging
-from nimbi.qemu.imports import Order, import_image
-from nimbi.qemu.keys import KeyStore
-from nimbi.qemu.measuring import Measured, Meter
+from nimbi.qemu.guests import console_log, consoles, power, screens, ssh
+from nimbi.qemu.guests.keys import KeyStore
+from nimbi.qemu.guests.measuring import Measured, Meter
+from nimbi.qemu.guests.parts import Part
+from nimbi.qemu.guests.record import QMP, Guest, Record, State, Wanted, lives, now, view
+from nimbi.qemu.guests.seed import Seed
+from nimbi.qemu.guests.spec import MAX_TOKEN, SSH, GuestSpec, check, check_sizes, host_name
+from nimbi.qemu.guests.store import GuestStore
+from nimbi.qemu.guests.supervision import FULL, Supervisor
+from nimbi.qemu.guests.worker import Worker, duty
+from nimbi.qemu.host.capacity import has_room
+from nimbi.qemu.host.engine import InstalledEngine
+from nimbi.qemu.host.execution import Outcome
+from nimbi.qemu.host.files import private_directory
+from nimbi.qemu.host.process import kill
+from nimbi.qemu.host.programs import require
+from nimbi.qemu.images.builders import debian_image, demo_image
+from nimbi.qemu.images.builders.kernel import Progress
+from nimbi.qemu.images.imaging import Imaging
+from nimbi.qemu.images.imports import Order, import_image
+from nimbi.qemu.images.store import Image, ImageStore
 from nimbi.qemu.network.network import Network
 from nimbi.qemu.options import Options
-from nimbi.qemu.parts import Part
-from nimbi.qemu.process import kill
-from nimbi.qemu.programs import require
-from nimbi.qemu.record import QMP, Guest, Record, State, Wanted, lives, now, view
-from nimbi.qemu.seed import Seed
-from nimbi.qemu.spec import MAX_TOKEN, SSH, GuestSpec, check, check_sizes, host_name
-from nimbi.qemu.supervision import FULL, Supervisor
-from nimbi.qemu.worker import Worker, duty
+from nimbi.qemu.state import layout
 
 STOP_S = 30.0
 HOUSEKEEPING_EVERY_S = 5.0
@@ -54,7 +55,7 @@ async def open_hypervisor(root: Path, options: Options = Options()) -> AsyncGene
     Several processes may have the same root open. Closing leaves all guests as they are. Raises
     Unusable for a root that is somebody else's, or was written by a newer program.
     """
-    await state.prepare(root)
+    await layout.prepare(root)
     hypervisor = Hypervisor(root, options)
     await hypervisor.open()
     try:
@@ -340,15 +341,15 @@ class Hypervisor:
 
     async def destroy(self, id: str) -> None:
         """End a guest and remove all that is left of it, also while it boots. Raises NotFound."""
-        record = await self._guests.change(id, lambda r: replace(r, wanted=Wanted.GONE))
+        record = await self._guests.condemn(id)
         if record.process:
             await asyncio.to_thread(kill, record.process)
         await self._worker.settle_gone(id)
 
-    async def console(self, id: str, limit: int = console.LIMIT) -> bytes:
+    async def console(self, id: str, limit: int = console_log.LIMIT) -> bytes:
         """Return the last `limit` bytes of what the guest has printed, over all its boots."""
         await asyncio.to_thread(self._record, id)
-        return await asyncio.to_thread(console.tail, self._guests.directory(id), limit)
+        return await asyncio.to_thread(console_log.tail, self._guests.directory(id), limit)
 
     async def screenshot(self, id: str) -> bytes:
         """Return the guest's screen as PNG. Raises NotFound, Conflict when it does not run."""
@@ -394,7 +395,7 @@ class Hypervisor:
         guest = await self.guest(id)
         if guest.state is not State.RUNNING or SSH not in guest.ports:
             raise Conflict(f"guest {id} is {guest.state}, or does not publish port {SSH}")
-        said = await asyncio.to_thread(console.whole, self._guests.directory(id))
+        said = await asyncio.to_thread(console_log.whole, self._guests.directory(id))
         place = ssh.Place(
             address=guest.address, port=guest.ports[SSH], user=user, host_keys=ssh.host_keys(said)
         )
@@ -447,7 +448,7 @@ class Hypervisor:
                     at_work[record.id] = asyncio.create_task(self._settle(record.id))
             # A QEMU that does not answer holds up nothing else.
             self._spawn(self._meter.keep_up(records))
-            await asyncio.to_thread(console.trim_all, self._guests, records)
+            await asyncio.to_thread(console_log.trim_all, self._guests, records)
             for part in (self.volumes, self.snapshots, self.network):
                 await _guarded(part.keep_house)
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)

@@ -16,7 +16,7 @@ from nimbi.model.errors import Conflict, Invalid, NotFound
 from nimbi.model.images import ImageState, NewImage
 from nimbi.model.instances import NewInstance
 from nimbi.qemu import Order, open_hypervisor
-from nimbi.qemu.images import Facts
+from nimbi.qemu.images.store import Facts
 
 SETTLED = {ImageState.AVAILABLE}
 FAILED = {ImageState.ERROR}

@@ -14,8 +14,8 @@ import pytest
 from nimbi.qemu.balancers.configuration import Front, Server, configuration
 from nimbi.qemu.balancers.haproxy import CONFIGURATION, LOG, PROCESS, HAProxy
 from nimbi.qemu.errors import Failed, Missing
-from nimbi.qemu.files import write_atomically
-from nimbi.qemu.process import ended, identify, with_argument
+from nimbi.qemu.host.files import write_atomically
+from nimbi.qemu.host.process import ended, identify, with_argument
 
 IP = "127.84.7.1"
 PLACE = "here"

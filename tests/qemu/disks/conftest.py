@@ -10,9 +10,9 @@ import pytest
 from nimbi.qemu import Guest, GuestSpec, Hypervisor, State
 from nimbi.qemu.disks.records import DISK, Hold, Snapshot, SnapshotState
 from nimbi.qemu.errors import QemuError
-from nimbi.qemu.process import with_argument
-from nimbi.qemu.qmp import conversation
-from nimbi.qemu.record import QMP
+from nimbi.qemu.guests.qmp import conversation
+from nimbi.qemu.guests.record import QMP
+from nimbi.qemu.host.process import with_argument
 
 PATIENCE_S = 30
 DATA_MIB = 96

@@ -12,8 +12,8 @@ import pytest
 
 from nimbi.qemu import Failed, TimedOut
 from nimbi.qemu.disks.agent import FROZEN, agent, frozen, mend
-from nimbi.qemu.files import try_lock
-from nimbi.qemu.record import AGENT, QMP
+from nimbi.qemu.guests.record import AGENT, QMP
+from nimbi.qemu.host.files import try_lock
 
 OPEN = [{"label": "agent", "frontend-open": True}]
 

@@ -16,10 +16,10 @@ from nimbi.qemu import Conflict, Hypervisor, Invalid, NotFound, State, open_hype
 from nimbi.qemu.disks import agent, copying
 from nimbi.qemu.disks.copying import clear_orphans, copy_running
 from nimbi.qemu.disks.records import DISK, Hold, SnapshotState
-from nimbi.qemu.files import workspace
-from nimbi.qemu.process import with_argument
-from nimbi.qemu.qmp import conversation
-from nimbi.qemu.record import QMP
+from nimbi.qemu.guests.qmp import conversation
+from nimbi.qemu.guests.record import QMP
+from nimbi.qemu.host.files import workspace
+from nimbi.qemu.host.process import with_argument
 
 pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guest")]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nimbi.qemu import Conflict, GuestSpec, Image, ImageState, Invalid, NotFound
-from nimbi.qemu.images import DISK, INITRD, KERNEL, MANIFEST, Facts, ImageStore, link_parts
+from nimbi.qemu.images.store import DISK, INITRD, KERNEL, MANIFEST, Facts, ImageStore, link_parts
 
-VERSION_1 = Path(__file__).parents[1] / "version_1" / "images"
+VERSION_1 = Path(__file__).parents[1] / "state" / "version_1" / "images"
 FACTS = Facts(
     name="n", description="", recipe="r", disk_bytes=2 * 2**30, architecture="x86_64",
     boot_modes=("bios", "uefi"), least_memory_mib=256,

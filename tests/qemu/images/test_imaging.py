@@ -22,9 +22,9 @@ from nimbi.qemu import (
     State,
     open_hypervisor,
 )
-from nimbi.qemu.images import DISK, INITRD, KERNEL
-from nimbi.qemu.qmp import conversation
-from nimbi.qemu.record import QMP
+from nimbi.qemu.guests.qmp import conversation
+from nimbi.qemu.guests.record import QMP
+from nimbi.qemu.images.store import DISK, INITRD, KERNEL
 
 pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("imaging")]
 BOOT_S = 120

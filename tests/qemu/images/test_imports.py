@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from tests.qemu.images.conftest import MIB, Converted, Site, boot_sector, patched
 
-from nimbi.qemu import Capacity, Failed, Invalid, NotFound, Order, QemuError, capacity
-from nimbi.qemu.boot_sector import boot_modes
-from nimbi.qemu.images import DISK, ImageStore
-from nimbi.qemu.imports import import_image
+from nimbi.qemu import Capacity, Failed, Invalid, NotFound, Order, QemuError
+from nimbi.qemu.host import capacity
+from nimbi.qemu.images.boot_sector import boot_modes
+from nimbi.qemu.images.imports import import_image
+from nimbi.qemu.images.store import DISK, ImageStore
 
 QCOW2_SIZE_AT, QCOW2_CRYPT_AT, QCOW2_FEATURES_AT = 24, 32, 72
 VMDK_CAPACITY_AT, VMDK_DESCRIPTOR = 12, 512
@@ -360,8 +361,8 @@ VICTIM = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from nimbi.qemu import Order
-from nimbi.qemu.images import ImageStore
-from nimbi.qemu.imports import import_image
+from nimbi.qemu.images.store import ImageStore
+from nimbi.qemu.images.imports import import_image
 
 root, source, at = sys.argv[1:]
 WATCHED = {"os.rename", "os.mkdir", "os.remove", "subprocess.Popen", "fcntl.flock", "os.link"}

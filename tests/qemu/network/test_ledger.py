@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from nimbi.qemu.errors import Conflict, Failed, NotFound, Unsupported
-from nimbi.qemu.guests import GuestStore
+from nimbi.qemu.guests.record import Record, Wanted, now, save
+from nimbi.qemu.guests.store import GuestStore
+from nimbi.qemu.host.process import identify
 from nimbi.qemu.network import addresses, firewalls
 from nimbi.qemu.network.interfaces import first_card_id
 from nimbi.qemu.network.ledger import Inside
 from nimbi.qemu.network.network import Network
 from nimbi.qemu.network.plan import Applied, Plan
 from nimbi.qemu.network.records import RecordStore, digits
-from nimbi.qemu.process import identify
-from nimbi.qemu.record import Record, Wanted, now, save
 
 
 class Machine:
@@ -347,7 +347,7 @@ def python(program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
 JOINERS = """
 import asyncio, sys
 from pathlib import Path
-from nimbi.qemu.guests import GuestStore
+from nimbi.qemu.guests.store import GuestStore
 from nimbi.qemu.network.network import Network
 from nimbi.qemu.network.records import digits
 

@@ -7,7 +7,7 @@ import pytest
 from tests.machines import stock
 
 from nimbi.qemu import GuestSpec, Image, State, open_hypervisor
-from nimbi.qemu.keys import generate
+from nimbi.qemu.guests.keys import generate
 
 pytestmark = pytest.mark.guest
 AT_REST = frozenset({State.RUNNING, State.ERROR})

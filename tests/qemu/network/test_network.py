@@ -18,12 +18,12 @@ from tests.machines import stock
 from nimbi.qemu import GuestSpec, Hypervisor, Image, State, open_hypervisor
 from nimbi.qemu.balancers.haproxy import CONFIGURATION
 from nimbi.qemu.errors import Conflict
-from nimbi.qemu.keys import generate
+from nimbi.qemu.guests.keys import generate
+from nimbi.qemu.host.process import kill, with_argument
 from nimbi.qemu.network.interfaces import first_card_id
 from nimbi.qemu.network.records import Address
 from nimbi.qemu.network.rungs import Rung, refusal_of
 from nimbi.qemu.options import Options
-from nimbi.qemu.process import kill, with_argument
 
 pytestmark = pytest.mark.guest
 

@@ -53,10 +53,10 @@ def list_images(place: Place, as_json: bool) -> None:
 
 
 async def _all(root: Path) -> "list[Image]":
-    from nimbi.qemu import state
-    from nimbi.qemu.images import ImageStore
+    from nimbi.qemu.images.store import ImageStore
+    from nimbi.qemu.state import layout
 
-    return [] if state.usable(root) is None else ImageStore(root / "images").all()
+    return [] if layout.usable(root) is None else ImageStore(root / "images").all()
 
 
 @images.command(
@@ -137,9 +137,10 @@ async def _remove(root: Path, id: str) -> None:
 
 async def _hypervisor(root: Path) -> "Hypervisor":
     """Return what makes and removes images; it is not opened, so no guest is touched."""
-    from nimbi.qemu import Hypervisor, state
+    from nimbi.qemu import Hypervisor
+    from nimbi.qemu.state import layout
 
-    await state.prepare(root)
+    await layout.prepare(root)
     return Hypervisor(root)
 
 

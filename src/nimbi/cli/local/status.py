@@ -40,12 +40,12 @@ def status(place: Place, as_json: bool) -> None:
 
 
 async def _told(root: Path) -> dict[str, Any]:
-    from nimbi.qemu import state
-    from nimbi.qemu.guests import GuestStore
-    from nimbi.qemu.record import view
+    from nimbi.qemu.guests.record import view
+    from nimbi.qemu.guests.store import GuestStore
+    from nimbi.qemu.state import layout
     from nimbi.qemu.waste import processes
 
-    known = state.usable(root)
+    known = layout.usable(root)
     if known is None:
         return {"state_dir": str(root), "version": None, "guests": [], "processes": []}
     store = GuestStore(root)

@@ -8,10 +8,10 @@ from nimbi.drivers.local.session import OfSession
 from nimbi.model.errors import Invalid, NotFound
 from nimbi.model.hardware_profiles import Enum, Fixed, HardwareProfile, Property, Range, Sizes
 from nimbi.model.page import Page
-from nimbi.qemu.capacity import largest
-from nimbi.qemu.images import Facts
-from nimbi.qemu.programs import ARCHITECTURE
-from nimbi.qemu.spec import MAX_CPUS, MAX_DISK_GIB, MIN_MEMORY_MIB
+from nimbi.qemu.guests.spec import MAX_CPUS, MAX_DISK_GIB, MIN_MEMORY_MIB
+from nimbi.qemu.host.capacity import largest
+from nimbi.qemu.host.programs import ARCHITECTURE
+from nimbi.qemu.images.store import Facts
 
 MACHINE = Fixed(ARCHITECTURE)
 ROOT = Fixed("persistent")

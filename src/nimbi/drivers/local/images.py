@@ -35,7 +35,7 @@ class LocalImages(OfSession, Images):
 
     async def create(self, new: NewImage) -> Image:
         made = await self.cloud.hypervisor.create_image(
-            new.instance_id, name=new.name, description=new.description, token=new.token
+            new.instance_id or "", name=new.name, description=new.description, token=new.token
         )
         return self._told(made)
 

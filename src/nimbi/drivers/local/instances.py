@@ -42,8 +42,8 @@ from nimbi.model.instances import (
 from nimbi.model.page import Page
 from nimbi.qemu import ConsoleKind as Console
 from nimbi.qemu import Guest, GuestSpec, QemuError
+from nimbi.qemu.guests.spec import SSH
 from nimbi.qemu.hypervisor import guest_id
-from nimbi.qemu.spec import SSH
 
 MOST_AT_ONCE = 100
 CONSOLE_BYTES = 64 * 2**10

@@ -6,8 +6,8 @@ from nimbi.drivers.local.session import LocalCloud, OfSession
 from nimbi.model.instances import NewInstance
 from nimbi.model.load_balancers import Listener, ListenerProtocol, LoadBalancer, NewLoadBalancer
 from nimbi.model.page import Page
+from nimbi.qemu.guests.spec import HTTP, SSH
 from nimbi.qemu.network.records import Balancer
-from nimbi.qemu.spec import HTTP, SSH
 
 
 class LocalLoadBalancers(OfSession, LoadBalancers):

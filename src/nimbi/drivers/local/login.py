@@ -10,8 +10,8 @@ import msgspec
 from nimbi.driver.interface import Place, UserAndPassword
 from nimbi.model.errors import CloudUnavailable
 from nimbi.qemu.errors import Unusable
-from nimbi.qemu.files import create_once, private_directory
-from nimbi.qemu.state import usable
+from nimbi.qemu.host.files import create_once, private_directory
+from nimbi.qemu.state.layout import usable
 
 USER = "local"
 USER_VARIABLE = "NIMBI_LOCAL_USER"

@@ -10,8 +10,8 @@ from nimbi.drivers.local.session import OfSession
 from nimbi.model.metrics import Metric, Sample, Series, Unit
 from nimbi.model.page import Page
 from nimbi.qemu import Guest
-from nimbi.qemu.measuring import Measured, Used, running
-from nimbi.qemu.measuring import used as used_between
+from nimbi.qemu.guests.measuring import Measured, Used, running
+from nimbi.qemu.guests.measuring import used as used_between
 
 
 @dataclass(frozen=True)

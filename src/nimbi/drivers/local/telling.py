@@ -9,9 +9,9 @@ from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.instances import Attachment, Endpoint, Instance, InstanceState, Login
 from nimbi.qemu import Guest
 from nimbi.qemu.disks.records import Volume
-from nimbi.qemu.imaging import IMAGED
+from nimbi.qemu.guests.spec import HTTP
+from nimbi.qemu.images.imaging import IMAGED
 from nimbi.qemu.network.records import Records
-from nimbi.qemu.spec import HTTP
 
 GUEST_ADDRESS = "10.0.2.15"
 """The same in every guest where each has a network of its own."""

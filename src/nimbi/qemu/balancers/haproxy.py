@@ -11,9 +11,9 @@ from pathlib import Path
 
 from nimbi.qemu.balancers.configuration import STATS, mark
 from nimbi.qemu.errors import Failed
-from nimbi.qemu.files import locked, private_directory, write_atomically, write_json
-from nimbi.qemu.process import Process, alive, ended, identify, kill, with_argument
-from nimbi.qemu.programs import SAID_AT_MOST, program, run
+from nimbi.qemu.host.files import locked, private_directory, write_atomically, write_json
+from nimbi.qemu.host.process import Process, alive, ended, identify, kill, with_argument
+from nimbi.qemu.host.programs import SAID_AT_MOST, program, run
 
 CONFIGURATION = "haproxy.cfg"
 TRIED = "tried.cfg"

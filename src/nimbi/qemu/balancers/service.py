@@ -11,13 +11,13 @@ from nimbi.qemu.balancers.balancers import (
     unregister,
 )
 from nimbi.qemu.errors import Invalid, Unsupported
-from nimbi.qemu.guests import GuestStore
+from nimbi.qemu.guests.record import Record, now
+from nimbi.qemu.guests.store import GuestStore
+from nimbi.qemu.host.programs import require
 from nimbi.qemu.network.addresses import unused
 from nimbi.qemu.network.guests import find_guest
 from nimbi.qemu.network.network import Network
 from nimbi.qemu.network.records import Balancer, Records
-from nimbi.qemu.programs import require
-from nimbi.qemu.record import Record, now
 
 
 class LoadBalancers:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nimbi.qemu.errors import Failed, QemuError, TimedOut
-from nimbi.qemu.files import try_lock
-from nimbi.qemu.qmp import conversation
-from nimbi.qemu.record import AGENT, QMP
+from nimbi.qemu.guests.qmp import conversation
+from nimbi.qemu.guests.record import AGENT, QMP
+from nimbi.qemu.host.files import try_lock
 
 SYNC_S = 3.0
 FREEZE_S = 10.0

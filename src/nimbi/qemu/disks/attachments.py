@@ -11,9 +11,9 @@ from nimbi.qemu.disks import plugging
 from nimbi.qemu.disks.records import Hold, Volume
 from nimbi.qemu.disks.shelf import Shelf
 from nimbi.qemu.errors import Capacity, Conflict, Invalid, NotFound, QemuError, TimedOut
-from nimbi.qemu.files import locked
-from nimbi.qemu.guests import GuestStore
-from nimbi.qemu.record import QMP, Record, Wanted, lives
+from nimbi.qemu.guests.record import QMP, Record, Wanted, lives
+from nimbi.qemu.guests.store import GuestStore
+from nimbi.qemu.host.files import locked
 
 DETACH_S = 20.0
 """How long a guest's system may take to let go of a disk."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nimbi.qemu.errors import Capacity, Failed, QemuError, TimedOut
-from nimbi.qemu.process import ended, kill, with_argument
-from nimbi.qemu.programs import run
-from nimbi.qemu.qmp import Conversation, conversation
+from nimbi.qemu.guests.qmp import Conversation, conversation
+from nimbi.qemu.host.process import ended, kill, with_argument
+from nimbi.qemu.host.programs import run
 
 FULL = "No space left on device"
 """How QEMU and its tools say ENOSPC, in the locale that we give them."""

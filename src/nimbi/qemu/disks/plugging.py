@@ -7,7 +7,7 @@ from typing import Any
 from nimbi.qemu.disks.copying import node_named
 from nimbi.qemu.disks.records import DISK, Volume
 from nimbi.qemu.errors import Failed
-from nimbi.qemu.qmp import Conversation, conversation
+from nimbi.qemu.guests.qmp import Conversation, conversation
 
 SLOTS = range(7, 20)
 """Places on the PCI bus that are kept for volumes."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from nimbi.qemu.errors import Invalid
-from nimbi.qemu.spec import MAX_TOKEN, printable
+from nimbi.qemu.guests.spec import MAX_TOKEN, printable
 
 MAX_TEXT = 255
 MAX_GIB = 2**16

@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 
 from nimbi.qemu.disks.records import Hold, Snapshot, SnapshotState, Volume
 from nimbi.qemu.errors import NotFound
-from nimbi.qemu.files import (
+from nimbi.qemu.guests.record import RECORD
+from nimbi.qemu.host.files import (
     UNFINISHED,
     locked,
     private_directory,
@@ -24,7 +25,6 @@ from nimbi.qemu.files import (
     workspace,
     write_json,
 )
-from nimbi.qemu.record import RECORD
 
 T = TypeVar("T", bound=Volume | Snapshot)
 

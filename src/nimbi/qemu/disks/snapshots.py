@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nimbi.qemu import capacity
 from nimbi.qemu.disks import agent, shelf
 from nimbi.qemu.disks.attachments import Attachments
 from nimbi.qemu.disks.copying import Copy, copy_stopped, end_copying, settle_file
@@ -23,9 +22,11 @@ from nimbi.qemu.disks.records import (
     made_id,
 )
 from nimbi.qemu.errors import Conflict, Failed, NotFound, QemuError, TimedOut
-from nimbi.qemu.files import locked, try_lock
-from nimbi.qemu.guests import GuestStore
-from nimbi.qemu.record import QMP, Record, lives, now
+from nimbi.qemu.guests.record import QMP, Record, lives, now
+from nimbi.qemu.guests.store import GuestStore
+from nimbi.qemu.host import capacity
+from nimbi.qemu.host.files import locked, try_lock
+from nimbi.qemu.host.threads import in_thread
 
 COPY_S = 24 * 3600.0
 BEGIN_S = 20.0
@@ -52,12 +53,12 @@ class SnapshotStore:
 
     async def open(self) -> None:
         """Clean up after killed processes, and go on with copies that QEMU still makes."""
-        await asyncio.to_thread(self._shelf.clean)
+        await in_thread(self._shelf.clean)
         await self.keep_house()
 
     async def keep_house(self) -> None:
         """Take up what nobody works on any more, and thaw guests that were left frozen."""
-        for guest in await asyncio.to_thread(self._guests.all):
+        for guest in await in_thread(self._guests.all):
             await agent.mend(self._guests.directory(guest.id), lives=lives(guest))
         for snapshot in await self.all():
             if snapshot.state is SnapshotState.PENDING and self._is_idle(snapshot.id):
@@ -72,11 +73,11 @@ class SnapshotStore:
 
     async def all(self) -> list[Snapshot]:
         """Return all snapshots, the oldest first."""
-        return await asyncio.to_thread(self._shelf.all)
+        return await in_thread(self._shelf.all)
 
     async def get(self, id: str) -> Snapshot:
         """Return one snapshot. Raises NotFound."""
-        return await asyncio.to_thread(self._shelf.get, id)
+        return await in_thread(self._shelf.get, id)
 
     async def create(
         self,
@@ -144,13 +145,13 @@ class SnapshotStore:
     async def _reserve(self, snapshot: Snapshot, volume: Volume) -> Snapshot:
         """Write down that the snapshot is to be made, with room kept for it."""
         async with self._shelf.creating(snapshot.id):
-            await asyncio.to_thread(self._shelf.remove, snapshot.id)
+            await in_thread(self._shelf.remove, snapshot.id)
             async with (
                 self._shelf.workspace() as work,
                 locked(self._shelf.locks / "admission.lock"),
             ):
-                need_mib = await asyncio.to_thread(self._need_mib, volume)
-                await asyncio.to_thread(capacity.check_disk, need_mib, self._root)
+                need_mib = await in_thread(self._need_mib, volume)
+                await in_thread(capacity.check_disk, need_mib, self._root)
                 wish = replace(snapshot, reserved_mib=need_mib, guest_id=volume.guest_id)
                 return self._shelf.put(work, wish)
 
@@ -177,13 +178,13 @@ class SnapshotStore:
         hold only what differs from it.
         """
         async with self._shelf.holding(id) as snapshot:
-            volumes = await asyncio.to_thread(self._volumes.all)
+            volumes = await in_thread(self._volumes.all)
             on_top = [volume.id for volume in volumes if volume.snapshot_id == id]
             if on_top:
                 raise Conflict(f"snapshot {id} is needed by: {', '.join(on_top)}")
             if snapshot.state is SnapshotState.PENDING:
                 await self._give_up(snapshot)
-            await asyncio.to_thread(self._shelf.remove, id)
+            await in_thread(self._shelf.remove, id)
             if (work := try_lock(self._work(id))) is not None:
                 self._leave(id, work)
 
@@ -242,7 +243,7 @@ class SnapshotStore:
         disk = self._disk(snapshot.id)
         try:
             await work
-            await asyncio.to_thread(settle_file, disk)
+            await in_thread(settle_file, disk)
             disk.chmod(0o400)
             size_bytes = disk.stat().st_blocks * 512
             done = {"state": SnapshotState.COMPLETED, "size_bytes": size_bytes}

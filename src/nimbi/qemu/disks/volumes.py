@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
-from nimbi.qemu import capacity
 from nimbi.qemu.disks import plugging, shelf
 from nimbi.qemu.disks.attachments import DETACH_S, PATIENCE_S, Attachments
 from nimbi.qemu.disks.copying import FORMAT, sorted_out
@@ -23,11 +22,13 @@ from nimbi.qemu.disks.records import (
     made_id,
 )
 from nimbi.qemu.errors import Conflict, Failed, Invalid, QemuError, TimedOut
-from nimbi.qemu.files import locked
-from nimbi.qemu.guests import GuestStore
-from nimbi.qemu.parts import Gear
-from nimbi.qemu.programs import run
-from nimbi.qemu.record import Record, Wanted, lives, now
+from nimbi.qemu.guests.parts import Gear
+from nimbi.qemu.guests.record import Record, Wanted, lives, now
+from nimbi.qemu.guests.store import GuestStore
+from nimbi.qemu.host import capacity
+from nimbi.qemu.host.files import locked
+from nimbi.qemu.host.programs import run
+from nimbi.qemu.host.threads import in_thread
 
 DEFAULT_GIB = 1
 GIB = 2**30
@@ -48,7 +49,7 @@ class VolumeStore:
 
     async def open(self) -> None:
         """Clean up after killed processes, and make records and running guests agree."""
-        await asyncio.to_thread(self._shelf.clean)
+        await in_thread(self._shelf.clean)
         for volume in await self.all():
             if volume.growing:
                 await self._settle_size(volume.id)
@@ -63,11 +64,11 @@ class VolumeStore:
 
     async def all(self) -> list[Volume]:
         """Return all volumes, the oldest first."""
-        return await asyncio.to_thread(self._shelf.all)
+        return await in_thread(self._shelf.all)
 
     async def get(self, id: str) -> Volume:
         """Return one volume. Raises NotFound."""
-        return await asyncio.to_thread(self._shelf.get, id)
+        return await in_thread(self._shelf.get, id)
 
     async def create(
         self,
@@ -125,7 +126,7 @@ class VolumeStore:
     async def _create(self, volume: Volume) -> Volume:
         async with self._shelf.workspace() as work:
             disk = work / DISK
-            await asyncio.to_thread(disk.touch, mode=0o600)
+            await in_thread(disk.touch, mode=0o600)
             size = f"{volume.size_gib}G"
             if volume.snapshot_id is None:
                 await run("qemu-img", "create", "-q", *FORMAT, disk, size)
@@ -135,7 +136,7 @@ class VolumeStore:
                 backing = ("-u", "-F", "qcow2", "-b", base)
                 await run("qemu-img", "create", "-q", *FORMAT, *backing, disk, size)
             async with locked(self._shelf.locks / "admission.lock"):
-                return await asyncio.to_thread(self._admit, volume, work)
+                return await in_thread(self._admit, volume, work)
 
     def _admit(self, volume: Volume, work: Path) -> Volume:
         capacity.check_disk(volume.size_gib * 1024, self._root)
@@ -151,7 +152,7 @@ class VolumeStore:
             if volume.guest_id is not None:
                 raise Conflict(f"volume {id} is attached to guest {volume.guest_id}")
             await self._check_not_copied(id)
-            await asyncio.to_thread(self._shelf.remove, id)
+            await in_thread(self._shelf.remove, id)
             (self._shelf.locks / f"{id}.copy").unlink(missing_ok=True)
 
     async def attach(self, id: str, guest_id: str, device: str | None = None) -> Volume:
@@ -197,7 +198,7 @@ class VolumeStore:
                 return await self._grown(volume)
             async with locked(self._shelf.locks / "admission.lock"):
                 more = (size_gib - volume.size_gib) * 1024
-                await asyncio.to_thread(capacity.check_disk, more, self._root)
+                await in_thread(capacity.check_disk, more, self._root)
                 wish = self._shelf.save(replace(volume, size_gib=size_gib, growing=True))
             return await self._grown(wish)
 
@@ -247,7 +248,7 @@ class VolumeStore:
         return volume
 
     async def _check_not_copied(self, id: str) -> None:
-        for snapshot in await asyncio.to_thread(self._copies_of, frozenset({id})):
+        for snapshot in await in_thread(self._copies_of, frozenset({id})):
             raise Conflict(f"volume {id} is being copied for snapshot {snapshot.id}")
 
     def _copies_of(self, ids: frozenset[str]) -> list[Snapshot]:
@@ -258,10 +259,10 @@ class VolumeStore:
         """Return what gives a guest its volumes; wait until none of them is being copied."""
         await self.ended(record.id)
         while True:
-            volumes = await asyncio.to_thread(self._attachments.of, record.id)
+            volumes = await in_thread(self._attachments.of, record.id)
             volumes = [volume for volume in volumes if volume.hold is not Hold.DETACHING]
             ids = frozenset(volume.id for volume in volumes)
-            copies = await asyncio.to_thread(self._copies_of, ids)
+            copies = await in_thread(self._copies_of, ids)
             # A copy that has not begun sees that the guest runs, and leaves it to QEMU.
             if not any(copy.began and copy.guest_id is None for copy in copies):
                 return Gear(arguments=plugging.arguments(volumes))

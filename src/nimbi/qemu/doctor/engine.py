@@ -6,9 +6,9 @@ import platform
 import re
 
 from nimbi.qemu.doctor.finding import Finding, Host, Verdict
-from nimbi.qemu.engine import engine
 from nimbi.qemu.errors import Missing, QemuError
-from nimbi.qemu.programs import ARCHITECTURE
+from nimbi.qemu.host.engine import engine
+from nimbi.qemu.host.programs import ARCHITECTURE
 
 STREAM = (7, 2)
 """Since this version QEMU can give its network to passt. Source: QEMU's changelog for 7.2."""

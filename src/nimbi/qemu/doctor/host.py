@@ -6,11 +6,11 @@ import resource
 import shutil
 from pathlib import Path
 
-from nimbi.qemu import state as layout
-from nimbi.qemu.capacity import HOST_DISK_MIB, HOST_MEMORY_MIB, OVERHEAD_MIB
 from nimbi.qemu.doctor.finding import Finding, Host, Verdict
 from nimbi.qemu.errors import Unusable
-from nimbi.qemu.spec import MIN_MEMORY_MIB
+from nimbi.qemu.guests.spec import MIN_MEMORY_MIB
+from nimbi.qemu.host.capacity import HOST_DISK_MIB, HOST_MEMORY_MIB, OVERHEAD_MIB
+from nimbi.qemu.state import layout
 
 FEW_DISK_MIB = 4 * 1024
 FEW_FILES = 1024

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nimbi.qemu.doctor.finding import Finding, Host, Verdict
 from nimbi.qemu.errors import Missing, QemuError
+from nimbi.qemu.host.programs import run
 from nimbi.qemu.network.rungs import AUTO, Rung, choose
-from nimbi.qemu.programs import run
 
 NO_NETWORKS = "without being root: no networks, only published ports"
 ALONE = "each guest alone: no networks, subnets, network interfaces and firewalls"

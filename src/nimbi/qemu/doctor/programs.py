@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nimbi.qemu import firmware, imports
-from nimbi.qemu.builders import boot_disk, debian_image, debian_tree, demo_image
 from nimbi.qemu.doctor.finding import Finding, Host, Verdict
 from nimbi.qemu.errors import Missing
+from nimbi.qemu.guests import firmware
+from nimbi.qemu.host.programs import PACKAGES, program
+from nimbi.qemu.images import imports
+from nimbi.qemu.images.builders import boot_disk, debian_image, debian_tree, demo_image
 from nimbi.qemu.network import rungs
-from nimbi.qemu.programs import PACKAGES, program
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from nimbi.qemu.files import locked, private_directory
+from nimbi.qemu.host.files import locked, private_directory
 from nimbi.qemu.network.fabric import DIRECTORY
 from nimbi.qemu.network.gatekeeper import Gatekeeper
 from nimbi.qemu.network.ledger import Inside

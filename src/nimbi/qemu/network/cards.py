@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from nimbi.qemu.errors import Failed
+from nimbi.qemu.guests.qmp import Conversation, conversation
 from nimbi.qemu.network.plan import Card
-from nimbi.qemu.qmp import Conversation, conversation
 
 DRIVER = "virtio-net-pci"
 PERIPHERALS = "/machine/peripheral"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nimbi.qemu.errors import Failed
-from nimbi.qemu.process import PROC, Process, alive, ended, identify, kill
-from nimbi.qemu.programs import SAID_AT_MOST, run
+from nimbi.qemu.host.process import PROC, Process, alive, ended, identify, kill
+from nimbi.qemu.host.programs import SAID_AT_MOST, run
 
 # The shell leaves the program behind as an orphan. What guests make it say cannot fill the disk:
 # beyond 2 MiB its writes fail, and nothing else happens.

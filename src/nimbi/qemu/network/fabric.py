@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nimbi.qemu.errors import Conflict, Failed
-from nimbi.qemu.files import locked, private_directory
+from nimbi.qemu.host.files import locked, private_directory
+from nimbi.qemu.host.process import Process, alive
+from nimbi.qemu.host.programs import program
 from nimbi.qemu.network import links, nft
 from nimbi.qemu.network.blocks import of_host
 from nimbi.qemu.network.gatekeeper import Gatekeeper
@@ -24,8 +26,6 @@ from nimbi.qemu.network.plan import Applied, Plan, check
 from nimbi.qemu.network.rungs import Rung
 from nimbi.qemu.network.servants import Servants
 from nimbi.qemu.network.uplink import Uplink
-from nimbi.qemu.process import Process, alive
-from nimbi.qemu.programs import program
 
 DIRECTORY = "fabric"
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from nimbi.qemu.errors import Conflict, Invalid, NotFound
+from nimbi.qemu.guests.spec import HTTP, MAX_NAME, SSH, printable
 from nimbi.qemu.network.blocks import Block
 from nimbi.qemu.network.records import (
     Firewall,
@@ -14,7 +15,6 @@ from nimbi.qemu.network.records import (
     identity,
     wish,
 )
-from nimbi.qemu.spec import HTTP, MAX_NAME, SSH, printable
 
 DEFAULT_ID = "fw-0000000000000000"
 """The firewall of guests that asked for none."""

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nimbi.qemu.errors import Failed
+from nimbi.qemu.host.process import Process, alive
+from nimbi.qemu.host.programs import program
 from nimbi.qemu.network import gate
 from nimbi.qemu.network.daemons import Daemon, found, network_of, start, stop, words
 from nimbi.qemu.network.namespace import Namespace
 from nimbi.qemu.network.plan import ANYWHERE, LOCAL, Card, Plan, Protocol, Publication
 from nimbi.qemu.network.rungs import Rung
-from nimbi.qemu.process import Process, alive
-from nimbi.qemu.programs import program
 
 LOG = "gate.log"
 PROGRAM = "nimbi.qemu.network.porter"

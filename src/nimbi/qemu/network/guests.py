@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from nimbi.qemu.errors import Failed, NotFound, QemuError, TimedOut
-from nimbi.qemu.files import locked
-from nimbi.qemu.guests import GuestStore
+from nimbi.qemu.guests.record import QMP, Record, Wanted, lives
+from nimbi.qemu.guests.store import GuestStore
+from nimbi.qemu.host.files import locked
 from nimbi.qemu.network import cards, planning
 from nimbi.qemu.network.interfaces import cards_of, leave
 from nimbi.qemu.network.ledger import Ledger
 from nimbi.qemu.network.records import Card, Records
-from nimbi.qemu.record import QMP, Record, Wanted, lives
 
 UNPLUG_S = 20.0
 LOOK_EVERY_S = 0.1

@@ -12,7 +12,8 @@ from nimbi.qemu.balancers.configuration import Front, configuration
 from nimbi.qemu.balancers.fronts import fronts
 from nimbi.qemu.balancers.haproxy import HAProxy
 from nimbi.qemu.errors import Conflict, Failed, QemuError
-from nimbi.qemu.files import locked, private_directory
+from nimbi.qemu.host.files import locked, private_directory
+from nimbi.qemu.host.threads import in_thread
 from nimbi.qemu.network import planning
 from nimbi.qemu.network.plan import Applied, Plan, Publication
 from nimbi.qemu.network.records import Records, RecordStore, mended
@@ -92,7 +93,7 @@ class Ledger:
 
     async def records(self) -> Records:
         """Return what is written down."""
-        return await asyncio.to_thread(self._store.read)
+        return await in_thread(self._store.read)
 
     async def change(self, step: Step[T], *, of: str | None = None) -> T:
         """Make a change, and return what the step told.
@@ -116,10 +117,10 @@ class Ledger:
         Raises QemuError when the carrier fails; the change stays.
         """
         async with locked(self._lock):
-            raw = await asyncio.to_thread(self._store.read, raw=True)
-            records = await asyncio.to_thread(lambda: step(mended(raw)))
+            raw = await in_thread(self._store.read, raw=True)
+            records = await in_thread(lambda: step(mended(raw)))
             if records != raw:
-                await asyncio.to_thread(self._store.write, raw, records)
+                await in_thread(self._store.write, raw, records)
             if not self._fronts(records):
                 # First: as long as it is there, the fabric stays.
                 await self._balance(records, must=False)
@@ -137,9 +138,9 @@ class Ledger:
     async def _change(self, step: Step[T], of: str | None) -> T:
         async with locked(self._lock):
             old = await self.records()
-            new, told = await asyncio.to_thread(step, old)
+            new, told = await in_thread(step, old)
             if new != old:
-                await asyncio.to_thread(self._store.write, old, new)
+                await in_thread(self._store.write, old, new)
             if of or self._wanted(new) != self._wanted(old):
                 others = old.without(*(g for id, g in old.running.items() if id == of))
                 try:
@@ -153,7 +154,7 @@ class Ledger:
             return told
 
     async def _take_back(self, new: Records, old: Records) -> None:
-        await asyncio.to_thread(self._store.write, new, old)
+        await in_thread(self._store.write, new, old)
         with suppress(QemuError):
             await self._carry(old)
             await self._balance(old, must=False)

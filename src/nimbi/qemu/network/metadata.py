@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time
 from typing import Any
 
-from nimbi.qemu.files import write_json
+from nimbi.qemu.host.files import write_json
 
 VERSIONS = (
     *("1.0", "2009-04-04", "2016-09-02", "2018-09-24", "2019-10-01", "2021-03-23", "latest"),

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from nimbi.qemu.errors import Failed, QemuError
-from nimbi.qemu.files import write_json
+from nimbi.qemu.host.files import write_json
+from nimbi.qemu.host.process import PROC, Process, alive, boot_id, identify
+from nimbi.qemu.host.programs import program, run
 from nimbi.qemu.network.daemons import found, network_of, start, stop, words
 from nimbi.qemu.network.links import SIGN
 from nimbi.qemu.network.rungs import Rung
-from nimbi.qemu.process import PROC, Process, alive, boot_id, identify
-from nimbi.qemu.programs import program, run
 
 HOLDER = "holder"
 KEEPING = "tail"

@@ -8,7 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from nimbi.qemu.errors import QemuError, Unsupported
-from nimbi.qemu.guests import GuestStore
+from nimbi.qemu.guests.parts import Gear
+from nimbi.qemu.guests.record import GIVEN, Record, now
+from nimbi.qemu.guests.spec import HTTP, SSH
+from nimbi.qemu.guests.store import GuestStore
 from nimbi.qemu.network import (
     addresses,
     blocks,
@@ -34,11 +37,8 @@ from nimbi.qemu.network.records import (
     Subnet,
 )
 from nimbi.qemu.network.rungs import Ladder, Rung, choose
+from nimbi.qemu.network.user_network import UserNetwork
 from nimbi.qemu.options import Options
-from nimbi.qemu.parts import Gear
-from nimbi.qemu.record import GIVEN, Record, now
-from nimbi.qemu.spec import HTTP, SSH
-from nimbi.qemu.user_network import UserNetwork
 
 METADATA = "metadata.json"
 """In a guest's directory: what the metadata service tells it about itself."""

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from nimbi.qemu.errors import Failed, Missing, QemuError
-from nimbi.qemu.files import locked, private_directory, write_json
+from nimbi.qemu.host.files import locked, private_directory, write_json
+from nimbi.qemu.host.process import Process, alive, boot_id
+from nimbi.qemu.host.programs import program
 from nimbi.qemu.network.daemons import start, stop, words
-from nimbi.qemu.process import Process, alive, boot_id
-from nimbi.qemu.programs import program
 
 RECORD = "passt.json"
 SOCKET = "passt.sock"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nimbi.qemu.errors import Conflict, Invalid, NotFound
-from nimbi.qemu.files import private_directory, sync_directory, write_json
+from nimbi.qemu.guests.spec import MAX_NAME, MAX_TOKEN, printable
+from nimbi.qemu.host.files import private_directory, sync_directory, write_json
 from nimbi.qemu.network.plan import FIRST_SLOT
-from nimbi.qemu.spec import MAX_NAME, MAX_TOKEN, printable
 
 
 @dataclass(frozen=True, kw_only=True)

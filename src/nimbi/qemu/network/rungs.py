@@ -10,13 +10,13 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from nimbi.qemu.engine import QEMU
 from nimbi.qemu.errors import Invalid, Missing, QemuError, Unsupported
-from nimbi.qemu.files import locked, private_directory, write_json
+from nimbi.qemu.host.engine import QEMU
+from nimbi.qemu.host.files import locked, private_directory, write_json
+from nimbi.qemu.host.process import boot_id
+from nimbi.qemu.host.programs import program, require, run
 from nimbi.qemu.network import nft
 from nimbi.qemu.network.plan import FIRST_SLOT, Card, Plan, PlannedNetwork, mac
-from nimbi.qemu.process import boot_id
-from nimbi.qemu.programs import program, require, run
 
 AUTO = "auto"
 RECORD = "rungs.json"

@@ -6,14 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from nimbi.qemu.errors import Failed
-from nimbi.qemu.files import private_directory, write_atomically
+from nimbi.qemu.host.files import private_directory, write_atomically
+from nimbi.qemu.host.process import PROC, Process, alive
+from nimbi.qemu.host.programs import program
 from nimbi.qemu.network import dnsmasq
 from nimbi.qemu.network.daemons import Daemon, found, network_of, start, stop, words
 from nimbi.qemu.network.dnsmasq import Kind
 from nimbi.qemu.network.namespace import SOME_RIGHTS, Namespace
 from nimbi.qemu.network.plan import Plan, PlannedNetwork
-from nimbi.qemu.process import PROC, Process, alive
-from nimbi.qemu.programs import program
 
 OPTION = "--conf-file="
 START_S = 10.0

@@ -9,13 +9,13 @@ from time import time
 from typing import Any
 
 from nimbi.qemu.errors import Failed, Missing, QemuError
-from nimbi.qemu.files import write_json
+from nimbi.qemu.host.files import write_json
+from nimbi.qemu.host.process import Process, alive, kill
+from nimbi.qemu.host.programs import program
 from nimbi.qemu.network.daemons import found, start, stop, words
 from nimbi.qemu.network.namespace import Namespace
 from nimbi.qemu.network.nft import RESOLVER, UPLINK
 from nimbi.qemu.network.rungs import Rung
-from nimbi.qemu.process import Process, alive, kill
-from nimbi.qemu.programs import program
 
 LOG = "pasta.log"
 READY = "pasta.pid"

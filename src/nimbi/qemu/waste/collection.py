@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
-from nimbi.qemu import state
+from nimbi.qemu.state import layout
 from nimbi.qemu.waste import files, network, processes
 from nimbi.qemu.waste.item import Waste
 
@@ -41,7 +41,7 @@ async def find(root: Path) -> list[Waste]:
 
     Raises Unusable for a directory that is somebody else's, or of a newer program.
     """
-    state.usable(root)
+    layout.usable(root)
     return [item for look in KINDS.values() for item in await look(root)]
 
 
@@ -51,7 +51,7 @@ async def collect(root: Path) -> list[tuple[Waste, bool]]:
     Safe beside running servers and beside another collection. Group after group is looked for
     anew, since what goes first may have held what comes later. Raises as `find` does.
     """
-    state.usable(root)
+    layout.usable(root)
     done = []
     for look in KINDS.values():
         for item in await look(root):

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from time import time
 
-from nimbi.qemu.files import UNFINISHED, sync_directory, try_lock
-from nimbi.qemu.images import BLOBS, MANIFEST, ImageState
-from nimbi.qemu.leash import clear
-from nimbi.qemu.record import RECORD
+from nimbi.qemu.guests.record import GONE, RECORD
+from nimbi.qemu.host.files import UNFINISHED, sync_directory, try_lock
+from nimbi.qemu.host.leash import clear
+from nimbi.qemu.images.store import BLOBS, MANIFEST, ImageState
 from nimbi.qemu.waste.item import Waste
 
 SHELVES: Mapping[str, tuple[str, str]] = {
@@ -49,8 +49,8 @@ def without_record(root: Path) -> Iterator[Waste]:
     """Find directories of things whose record is not there: they can't be used by anybody."""
     for prefix, (place, record) in SHELVES.items():
         for path in _named(root / place, f"{prefix}-*"):
-            if OWNED.fullmatch(path.name) and not (path / record).exists():
-                remove = partial(_remove_without, path, path / record)
+            if OWNED.fullmatch(path.name) and not _has_record(path, record):
+                remove = partial(_remove_without, path, record)
                 yield _waste(root, "directory", path, f"it has no {record}", remove)
 
 
@@ -174,8 +174,13 @@ def _remove_unheld(work: Path) -> bool:
     return not work.exists()
 
 
-def _remove_without(path: Path, record: Path) -> bool:
-    if record.exists():
+def _has_record(path: Path, record: str) -> bool:
+    """Say whether a thing's record is there, be it that of a guest on its way out."""
+    return (path / record).exists() or (path / GONE).exists()
+
+
+def _remove_without(path: Path, record: str) -> bool:
+    if _has_record(path, record):
         return False
     # Out of sight first, so that nobody makes a thing of that name meanwhile.
     while path.exists():

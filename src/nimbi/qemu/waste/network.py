@@ -12,7 +12,9 @@ from typing import Any
 from nimbi.qemu.balancers.fronts import fronts
 from nimbi.qemu.balancers.haproxy import CONFIGURATION
 from nimbi.qemu.errors import QemuError
-from nimbi.qemu.files import locked, private_directory
+from nimbi.qemu.guests.record import load
+from nimbi.qemu.host.files import locked, private_directory
+from nimbi.qemu.host.process import Process, boot_id
 from nimbi.qemu.network import namespace, planning, uplink
 from nimbi.qemu.network.daemons import Daemon, found, network_of, stop
 from nimbi.qemu.network.fabric import DIRECTORY
@@ -25,8 +27,6 @@ from nimbi.qemu.network.plan import Plan
 from nimbi.qemu.network.records import Records, RecordStore
 from nimbi.qemu.network.rungs import Rung
 from nimbi.qemu.network.servants import OPTION
-from nimbi.qemu.process import Process, boot_id
-from nimbi.qemu.record import load
 from nimbi.qemu.waste.item import Waste
 
 RECORDS = "network/records"

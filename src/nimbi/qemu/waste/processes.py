@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nimbi.qemu.engine import QEMU
-from nimbi.qemu.files import UNFINISHED, try_lock
-from nimbi.qemu.process import PROC, Process, ended, identify, kill
-from nimbi.qemu.record import Wanted, load
+from nimbi.qemu.guests.record import Wanted, load
+from nimbi.qemu.host.engine import QEMU
+from nimbi.qemu.host.files import UNFINISHED, try_lock
+from nimbi.qemu.host.process import PROC, Process, ended, identify, kill
 from nimbi.qemu.waste.files import is_held
 from nimbi.qemu.waste.item import Waste
 

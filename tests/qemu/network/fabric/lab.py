@@ -11,12 +11,16 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import IO
 
-from nimbi.qemu import Image, ssh
-from nimbi.qemu.engine import KERNEL_OPTIONS, QEMU, SANDBOX, TCG
-from nimbi.qemu.execution import Outcome
-from nimbi.qemu.images import DISK, INITRD, KERNEL
-from nimbi.qemu.keys import generate
-from nimbi.qemu.launch import launch
+from nimbi.qemu import Image
+from nimbi.qemu.guests import ssh
+from nimbi.qemu.guests.keys import generate
+from nimbi.qemu.guests.launch import launch
+from nimbi.qemu.guests.seed import Seed, iso
+from nimbi.qemu.host.engine import KERNEL_OPTIONS, QEMU, SANDBOX, TCG
+from nimbi.qemu.host.execution import Outcome
+from nimbi.qemu.host.process import Process, kill
+from nimbi.qemu.host.programs import run
+from nimbi.qemu.images.store import DISK, INITRD, KERNEL
 from nimbi.qemu.network import cards, metadata
 from nimbi.qemu.network.fabric import Fabric
 from nimbi.qemu.network.plan import (
@@ -33,9 +37,6 @@ from nimbi.qemu.network.plan import (
     mac,
 )
 from nimbi.qemu.network.rights import enter_network
-from nimbi.qemu.process import Process, kill
-from nimbi.qemu.programs import run
-from nimbi.qemu.seed import Seed, iso
 
 HOST, OUTSIDE = "198.18.0.1", "198.18.0.2"
 """This machine's address in the tests, and one of the world around. RFC 2544: for tests."""

@@ -52,10 +52,15 @@ class Front:
 
 @asynccontextmanager
 async def front(root: Path, handler: Handler) -> AsyncIterator[Front]:
+    serving = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
         with contextlib.suppress(ConnectionError):
             await handler(reader, writer)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, str(LOCAL), 0, backlog=MANY)
     way = Publication(
@@ -68,8 +73,10 @@ async def front(root: Path, handler: Handler) -> AsyncIterator[Front]:
             assert (await publisher.apply(plan)).refused == {}
             yield Front(publisher, keeper, way.port, plan)
     finally:
+        # Now that the gate is gone, all that it carried ends.
         await publisher.apply(Plan())
         assert keeper.running() == []
+        await asyncio.gather(*serving)
 
 
 async def reverse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

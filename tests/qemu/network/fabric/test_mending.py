@@ -13,10 +13,10 @@ import pytest
 from tests.qemu.network.fabric import lab
 
 from nimbi.qemu.errors import Conflict, Invalid
+from nimbi.qemu.host.process import alive, identify
 from nimbi.qemu.network.fabric import Fabric, Status
 from nimbi.qemu.network.plan import Plan
 from nimbi.qemu.network.rungs import Rung
-from nimbi.qemu.process import alive, identify
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fabric")]
 

@@ -9,10 +9,10 @@ from tests.machines import stock
 from tests.qemu.network.fabric import lab
 
 from nimbi.qemu import GuestSpec, Image, Options, State, open_hypervisor
-from nimbi.qemu.keys import generate
+from nimbi.qemu.guests.keys import generate
 from nimbi.qemu.network import daemons
+from nimbi.qemu.network.passt import LOG, NETWORK, PID
 from nimbi.qemu.network.passt_trial import RECORD, refusal
-from nimbi.qemu.passt import LOG, NETWORK, PID
 
 pytestmark = [
     pytest.mark.guest,

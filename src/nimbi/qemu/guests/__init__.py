@@ -1,0 +1,1 @@
+"""Guests: their records, their QEMUs, and whoever watches over them."""

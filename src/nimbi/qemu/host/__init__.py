@@ -1,0 +1,1 @@
+"""The machine below: its programs, files, processes, and what it can bear."""

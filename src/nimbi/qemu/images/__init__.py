@@ -1,0 +1,1 @@
+"""Images: the catalogue, and all ways into it."""

@@ -1,0 +1,1 @@
+"""The state directory: its layout, and how an older one becomes a newer one."""
