@@ -6,6 +6,8 @@ from lxml import etree
 from tests.frontends.deltacloud.conftest import HOST, Client, Serve
 
 from nimbi.drivers.mock import DRIVER
+from nimbi.drivers.mock.instances import MockInstances
+from nimbi.drivers.mock.session import Session
 from nimbi.frontends.deltacloud.selection import API_VERSION
 
 COLLECTIONS = [
@@ -66,6 +68,22 @@ async def test_the_entry_point_names_what_this_very_session_lacks(serve: Serve) 
     assert told["lacks"]["keys"] == ["create", "destroy", "get", "page"]
     assert "instances" not in told["lacks"]
     assert "user: &lt;no&gt; networks" in page
+
+
+class NameOnly(MockInstances):
+    """Instances of a session that honours less than the driver could elsewhere."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        vars(self)["features"] = frozenset({"user_name"})
+
+
+async def test_the_entry_point_tells_the_features_of_this_very_session(serve: Serve) -> None:
+    driver = dataclasses.replace(FEWER, collections=(NameOnly,))
+    async with serve({"mock": driver}) as client:
+        root = await client.xml("GET", "/api")
+    features = root.xpath("link[@rel='instances']/feature/@name")
+    assert set(features) == {"user_name", "instance_count"}
 
 
 async def test_the_entry_point_of_such_a_session_needs_no_login(serve: Serve) -> None:

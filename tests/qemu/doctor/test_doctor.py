@@ -16,6 +16,8 @@ from nimbi.qemu.doctor import host as of_host
 from nimbi.qemu.doctor import network as of_network
 from nimbi.qemu.doctor.programs import CAPABILITIES
 from nimbi.qemu.host.programs import PACKAGES
+from nimbi.qemu.network.passt import NETWORK
+from nimbi.qemu.network.passt_trial import refusal
 from nimbi.qemu.state.layout import NEWEST, SCHEMA, prepare
 
 AMPLE = "MemTotal: 8000000 kB\nMemAvailable: 7000000 kB\n"
@@ -55,6 +57,15 @@ async def test_a_machine_that_hides_its_files_is_told_of_all_the_same(host: Host
     named = {each.name: each.finding for each in told}
     assert named["kvm"].verdict is Verdict.LIMITED
     assert named["network cards"].found == "there is no /dev/net/tun"
+
+
+async def test_guests_reach_the_outside_when_a_trial_shows_that_they_may(
+    host: Host, tmp_path: Path
+) -> None:
+    why = await refusal(tmp_path, NETWORK)
+    finding = await of_network.outgoing(replace(host, network="user"))
+    assert finding.found == (why or "passt")
+    assert (finding.verdict is Verdict.OK) == (not why)
 
 
 @pytest.mark.usefixtures("_no_programs")

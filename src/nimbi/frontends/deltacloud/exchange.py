@@ -8,7 +8,9 @@ from uuid import uuid4
 
 from starlette.types import Receive, Scope
 
+from nimbi.driver.capabilities import features
 from nimbi.driver.interface import Driver
+from nimbi.driver.operation import Collection
 from nimbi.frontends.deltacloud.formats import XML
 from nimbi.frontends.deltacloud.parameters import Parameters
 from nimbi.frontends.deltacloud.reply import no_host
@@ -111,6 +113,12 @@ class Exchange:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             return value.decode("latin-1")
+
+    def features(self, interface: type[Collection]) -> frozenset[str]:
+        """Return the names of a collection's features: of this session, or of any of the driver."""
+        if hasattr(self, "cloud"):
+            return self.cloud.features(interface)
+        return features(self.driver, interface)
 
     def named_request(self) -> str:
         """Return the request's id, made up when the server gave none."""

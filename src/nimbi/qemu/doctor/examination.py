@@ -14,6 +14,7 @@ CHECKS = (
     Check("user namespaces", network.user_namespaces),
     Check("network cards", network.tun),
     Check("network", network.rung),
+    Check("outgoing traffic", network.outgoing),
     Check("ports", network.ports),
     Check("state directory", host.state, essential=True),
     Check("disk", host.disk),

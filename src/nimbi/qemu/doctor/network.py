@@ -8,10 +8,12 @@ from pathlib import Path
 
 from nimbi.qemu.doctor.finding import Finding, Host, Verdict
 from nimbi.qemu.errors import Missing, QemuError
-from nimbi.qemu.host.programs import run
+from nimbi.qemu.host.programs import program, run
+from nimbi.qemu.network import passt, passt_trial
 from nimbi.qemu.network.rungs import AUTO, Rung, choose
 
 NO_NETWORKS = "without being root: no networks, only published ports"
+SHUT_IN = "guests reach nothing outside, unless outgoing is set to true"
 ALONE = "each guest alone: no networks, subnets, network interfaces and firewalls"
 FIRST_PORT = 80
 """The lowest port that a load balancer or a static address is usually wanted at."""
@@ -103,6 +105,26 @@ async def rung(host: Host) -> Finding:
         follows=ALONE,
         mend=f'set network = "{AUTO}"' if ladder.forced else "mend what is refused, or run as root",
     )
+
+
+async def outgoing(host: Host) -> Finding:
+    """Say whether guests reach the outside, by trying what they would do it with."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        try:
+            ladder = await choose(Path(nowhere), host.network)
+            alone = ladder.rung is Rung.USER
+            way = "passt" if alone else "pasta"
+            program(way)
+        except Missing as error:
+            return _shut_in(str(error), f"apt install {' '.join(error.packages)}")
+        except QemuError as error:
+            return _shut_in(str(error), "mend the network first")
+        why = await passt_trial.refusal(Path(nowhere), passt.NETWORK) if alone else ""
+    return _shut_in(why, "use a newer passt, or mend the network") if why else Finding(found=way)
+
+
+def _shut_in(found: str, mend: str) -> Finding:
+    return Finding(verdict=Verdict.LIMITED, found=found, follows=SHUT_IN, mend=mend)
 
 
 async def ports(host: Host) -> Finding:

@@ -63,11 +63,6 @@ CAPABILITIES = (
     ),
     Capability("login", ("ssh",), "commands can't be run in guests; logins by hand still work"),
     Capability("networks", rungs.NEEDED, "no networks: each guest alone, with published ports"),
-    Capability(
-        "outgoing traffic",
-        ("pasta", "passt"),
-        "guests reach nothing outside, unless outgoing is set to true",
-    ),
     Capability("load balancers", ("haproxy",), "no load balancers"),
 )
 """One row a thing that programs are needed for."""

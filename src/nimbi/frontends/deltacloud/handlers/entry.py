@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import quote
 
-from nimbi.driver.capabilities import features as features_of_driver
 from nimbi.frontends.deltacloud.answers import html_reply, json_reply, xml_reply
 from nimbi.frontends.deltacloud.catalog import KINDS
 from nimbi.frontends.deltacloud.exchange import Exchange
@@ -50,11 +49,11 @@ async def choose(exchange: Exchange) -> Reply:
 
 def collections_of(exchange: Exchange) -> Links:
     """Return the names of the collections that the driver has, sorted, with their features."""
-    driver, operations = exchange.driver, exchange.operations
+    operations = exchange.operations
     links: Links = [(name, ()) for name in ALWAYS]
     for name, kind in KINDS.items():
         if f"{kind.interface.name}.page" in operations:
-            named = features_of_driver(driver, kind.interface)
+            named = exchange.features(kind.interface)
             links.append((name, offered(name, named, operations)))
     return sorted(links, key=lambda link: link[0])
 

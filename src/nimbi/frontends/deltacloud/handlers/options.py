@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from nimbi.driver.capabilities import features as features_of_driver
 from nimbi.frontends.deltacloud.catalog import KINDS
 from nimbi.frontends.deltacloud.exchange import Exchange
 from nimbi.frontends.deltacloud.features import offered
@@ -39,11 +38,11 @@ def operation(exchange: Exchange, routes: Sequence[Route], name: str) -> Reply:
 
 
 def _of_features(exchange: Exchange, route: Route) -> list[Parameter]:
-    """Return the parameters that the driver's features add."""
+    """Return the parameters that the features add."""
     kind = KINDS.get(route.collection)
     if kind is None:
         return []
-    names = features_of_driver(exchange.driver, kind.interface)
+    names = exchange.features(kind.interface)
     return [
         parameter
         for feature in offered(route.collection, names, exchange.operations)
