@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from nimbi.gateway.audit import Hooks
     from nimbi.gateway.cloud import Cloud as Cloud
     from nimbi.model.addresses import NewAddress as NewAddress
+    from nimbi.model.buckets import BlobCondition as BlobCondition
     from nimbi.model.buckets import BlobFilter as BlobFilter
+    from nimbi.model.buckets import BlobPlace as BlobPlace
     from nimbi.model.buckets import ByteRange as ByteRange
     from nimbi.model.buckets import NewBlob as NewBlob
     from nimbi.model.buckets import NewBucket as NewBucket
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from nimbi.model.firewalls import GroupSource as GroupSource
     from nimbi.model.firewalls import NewFirewall as NewFirewall
     from nimbi.model.firewalls import NewRule as NewRule
+    from nimbi.model.firewalls import PrefixListSource as PrefixListSource
     from nimbi.model.firewalls import Protocol as Protocol
     from nimbi.model.hardware_profiles import Sizes as Sizes
     from nimbi.model.images import ImageFilter as ImageFilter
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
     from nimbi.model.instances import Command as Command
     from nimbi.model.instances import InstanceFilter as InstanceFilter
     from nimbi.model.instances import InstanceState as InstanceState
+    from nimbi.model.instances import NewAttachment as NewAttachment
     from nimbi.model.instances import NewInstance as NewInstance
     from nimbi.model.instances import UserFile as UserFile
     from nimbi.model.keys import NewKey as NewKey
@@ -76,7 +80,9 @@ if TYPE_CHECKING:
 __all__ = [
     "AddressSource",
     "Addresses",
+    "BlobCondition",
     "BlobFilter",
+    "BlobPlace",
     "Blobs",
     "Buckets",
     "ByteRange",
@@ -104,6 +110,7 @@ __all__ = [
     "NetworkInterfaces",
     "Networks",
     "NewAddress",
+    "NewAttachment",
     "NewBlob",
     "NewBucket",
     "NewFirewall",
@@ -119,6 +126,7 @@ __all__ = [
     "NewVolume",
     "NotFound",
     "OutOfCapacity",
+    "PrefixListSource",
     "Protocol",
     "QuotaExceeded",
     "Realms",
@@ -157,7 +165,9 @@ WHERE = {
     "Volumes": "nimbi.driver.storage",
     "Cloud": "nimbi.gateway.cloud",
     "NewAddress": "nimbi.model.addresses",
+    "BlobCondition": "nimbi.model.buckets",
     "BlobFilter": "nimbi.model.buckets",
+    "BlobPlace": "nimbi.model.buckets",
     "ByteRange": "nimbi.model.buckets",
     "NewBlob": "nimbi.model.buckets",
     "NewBucket": "nimbi.model.buckets",
@@ -166,6 +176,7 @@ WHERE = {
     "GroupSource": "nimbi.model.firewalls",
     "NewFirewall": "nimbi.model.firewalls",
     "NewRule": "nimbi.model.firewalls",
+    "PrefixListSource": "nimbi.model.firewalls",
     "Protocol": "nimbi.model.firewalls",
     "Sizes": "nimbi.model.hardware_profiles",
     "ImageFilter": "nimbi.model.images",
@@ -173,6 +184,7 @@ WHERE = {
     "Command": "nimbi.model.instances",
     "InstanceFilter": "nimbi.model.instances",
     "InstanceState": "nimbi.model.instances",
+    "NewAttachment": "nimbi.model.instances",
     "NewInstance": "nimbi.model.instances",
     "UserFile": "nimbi.model.instances",
     "NewKey": "nimbi.model.keys",

@@ -100,7 +100,7 @@ def test_an_operation_is_named_by_its_collection_and_verb():
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.id)
 def test_what_reads_is_safe_and_what_is_safe_is_repeatable(operation):
     verb = operation.id.partition(".")[2]
-    assert operation.is_safe == (verb in {"page", "get", "read", "console", "screenshot"})
+    assert operation.is_safe == (verb in {"page", "get", "read", "link", "console", "screenshot"})
     assert operation.is_repeatable or not operation.is_safe
 
 

@@ -24,7 +24,15 @@ from nimbi.drivers.mock.keys import MockKeys
 from nimbi.drivers.mock.session import LOGIN
 from nimbi.drivers.mock.volumes import MockVolumes
 from nimbi.gateway.cloud import Cloud
-from nimbi.model.buckets import Blob, BlobContent, BlobFilter, BlobPage, ByteRange, NewBlob
+from nimbi.model.buckets import (
+    Blob,
+    BlobCondition,
+    BlobContent,
+    BlobFilter,
+    BlobPage,
+    ByteRange,
+    NewBlob,
+)
 from nimbi.model.errors import Conflict, Invalid, NotFound, Unauthorized
 from nimbi.model.instances import InstanceState
 from nimbi.model.keys import Key
@@ -233,10 +241,16 @@ class TestTorn(OnBroken, conformance.ConformsToBlobs):
 class OffByOne(MockBlobs):
     """Takes the end of a range as excluded."""
 
-    async def read(self, bucket_id: str, id: str, range: ByteRange | None = None) -> BlobContent:
+    async def read(
+        self,
+        bucket_id: str,
+        id: str,
+        range: ByteRange | None = None,
+        where: BlobCondition = BlobCondition(),
+    ) -> BlobContent:
         if range is not None and range.last is not None and range.last > range.first:
             range = ByteRange(range.first, range.last - 1)
-        return await super().read(bucket_id, id, range)
+        return await super().read(bucket_id, id, range, where)
 
 
 class TestOffByOne(OnBroken, conformance.ConformsToBlobs):
@@ -246,8 +260,14 @@ class TestOffByOne(OnBroken, conformance.ConformsToBlobs):
 class Greedy(MockBlobs):
     """Reads a blob as one chunk."""
 
-    async def read(self, bucket_id: str, id: str, range: ByteRange | None = None) -> BlobContent:
-        found = await super().read(bucket_id, id, range)
+    async def read(
+        self,
+        bucket_id: str,
+        id: str,
+        range: ByteRange | None = None,
+        where: BlobCondition = BlobCondition(),
+    ) -> BlobContent:
+        found = await super().read(bucket_id, id, range, where)
 
         async def whole() -> AsyncIterator[bytes]:
             yield b"".join([chunk async for chunk in found.chunks])

@@ -19,7 +19,7 @@ from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.clouds import Clouds, collections_of
 from nimbi.gateway.limits import DEFAULT_LIMITS, Limits, PoolLimits
 from nimbi.gateway.registry import Registry
-from nimbi.model.buckets import Blob, BlobContent, ByteRange, NewBlob
+from nimbi.model.buckets import Blob, BlobCondition, BlobContent, ByteRange, NewBlob
 from nimbi.model.consoles import ConsoleKind
 from nimbi.model.errors import CloudError, Conflict
 from nimbi.model.instances import Instance, InstanceFilter, InstanceState, NewInstance
@@ -98,7 +98,13 @@ class ScriptedBlobs(Blobs):
     def __init__(self, script: Script) -> None:
         self.script = script
 
-    async def read(self, bucket_id: str, id: str, range: ByteRange | None = None) -> BlobContent:
+    async def read(
+        self,
+        bucket_id: str,
+        id: str,
+        range: ByteRange | None = None,
+        where: BlobCondition = BlobCondition(),
+    ) -> BlobContent:
         return await self.script.play("blobs.read", bucket_id, id, range)
 
     async def write(self, new: NewBlob, chunks: AsyncIterator[bytes]) -> Blob:

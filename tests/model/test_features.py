@@ -9,6 +9,7 @@ import pytest
 
 from nimbi import model
 from nimbi.model.features import Feature, asked_features, features_of
+from nimbi.model.firewalls import NewRule, Protocol
 from nimbi.model.instances import InstanceFilter, NewInstance, UserFile
 from nimbi.model.networks import NewNetwork
 from nimbi.model.resource import NewResource
@@ -35,7 +36,7 @@ def test_marked_fields_are_optional_and_explained(request_type: type[msgspec.Str
     fields = {field.name: field for field in msgspec.structs.fields(request_type)}
     for name, feature in features_of(request_type).items():
         assert not fields[name].required
-        assert fields[name].default in (None, ())
+        assert fields[name].default in (None, (), "ingress") or fields[name].default_factory is dict
         assert feature.text.endswith(".")
         assert feature.name.replace("_", "").isalnum()
 
@@ -72,6 +73,14 @@ def test_a_value_is_asked_for_unless_it_is_none_or_an_empty_list(
 ):
     found = asked_features(NewInstance(image_id="a", **{field: value}))
     assert list(found) == ([field] if asked else [])
+
+
+def test_a_value_that_is_the_default_is_not_asked_for():
+    rule = {"protocol": Protocol.TCP, "port_from": 1, "port_to": 2, "sources": ()}
+    assert asked_features(NewRule(**rule, direction="ingress")) == {}
+    assert list(asked_features(NewRule(**rule, direction="egress"))) == ["direction"]
+    assert asked_features(NewInstance(image_id="a", tags={})) == {}
+    assert list(asked_features(NewInstance(image_id="a", tags={"a": ""}))) == ["tags"]
 
 
 def test_a_request_without_marks_has_no_features():

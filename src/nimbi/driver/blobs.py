@@ -6,9 +6,11 @@ from typing import ClassVar
 from nimbi.driver.operation import Collection, repeatable, safe
 from nimbi.model.buckets import (
     Blob,
+    BlobCondition,
     BlobContent,
     BlobFilter,
     BlobPage,
+    BlobPlace,
     Bucket,
     ByteRange,
     NewBlob,
@@ -66,14 +68,40 @@ class Blobs(Collection):
         raise NotImplementedError
 
     @safe
-    async def read(self, bucket_id: str, id: str, range: ByteRange | None = None) -> BlobContent:
-        """Open a blob, or a part of it. Raises Invalid for a range wholly outside of it."""
+    async def read(
+        self,
+        bucket_id: str,
+        id: str,
+        range: ByteRange | None = None,
+        where: BlobCondition = BlobCondition(),
+    ) -> BlobContent:
+        """Open a blob, or a part of it.
+
+        Raises Invalid for a range wholly outside of it, Conflict when a condition does not hold.
+        """
+        raise NotImplementedError
+
+    @safe
+    async def link(self, bucket_id: str, id: str, seconds: int) -> str:
+        """Return a URL by which anybody may read the blob for so long (1 to 604800 seconds).
+
+        The cloud itself answers there. Whether there is such a blob need not be looked at.
+        """
         raise NotImplementedError
 
     async def write(self, new: NewBlob, chunks: AsyncIterator[bytes]) -> Blob:
         """Store the content under its name, replacing what was there, metadata too.
 
         Raises Conflict when a condition of `new` does not hold.
+        """
+        raise NotImplementedError
+
+    @repeatable
+    async def copy(self, source: BlobPlace, new: NewBlob) -> Blob:
+        """Store the content of another blob under a name, without moving it through here.
+
+        No content type, and no metadata, is that of the source. `new.size_bytes` is not looked at.
+        Raises NotFound for an unknown source, Conflict when a condition of `new` does not hold.
         """
         raise NotImplementedError
 

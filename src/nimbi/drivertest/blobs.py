@@ -8,6 +8,7 @@ from nimbi.driver.blobs import Blobs, Buckets
 from nimbi.driver.operation import Collection
 from nimbi.drivertest.blob_conditions import ConformsToBlobConditions
 from nimbi.drivertest.blob_content import ConformsToBlobContent
+from nimbi.drivertest.blob_copies import ConformsToBlobCopies
 from nimbi.drivertest.blob_lists import ConformsToBlobLists
 from nimbi.drivertest.blob_metadata import ConformsToBlobMetadata
 from nimbi.drivertest.blob_ranges import ConformsToBlobRanges
@@ -34,6 +35,7 @@ class ConformsToBlobs(
     ConformsToBlobUploads,
     ConformsToBlobLists,
     ConformsToBlobConditions,
+    ConformsToBlobCopies,
     ConformsToReading,
 ):
     """Where buckets cannot be made, an author overrides `bucket` by one that is empty."""

@@ -7,20 +7,21 @@ import pytest
 from msgspec.structs import replace
 
 from nimbi.driver.compute import Instances, Keys, Metrics
-from nimbi.driver.network import Firewalls, LoadBalancers
+from nimbi.driver.network import Firewalls, LoadBalancers, Subnets
 from nimbi.driver.storage import Snapshots, Volumes
 from nimbi.drivertest.conformance import Conformance, fresh_name
-from nimbi.drivertest.moves import comes_true, rested
+from nimbi.drivertest.moves import comes_true, gone, rested
 from nimbi.drivertest.needs import needs, needs_feature
 from nimbi.drivertest.oddities import FEW_ODD_IDS
 from nimbi.drivertest.samples import VALUES
 from nimbi.drivertest.tracking import Made
 from nimbi.gateway.cloud import Cloud
-from nimbi.model.errors import Invalid, NotFound
+from nimbi.model.errors import Invalid, NotFound, Unsupported
 from nimbi.model.firewalls import NewFirewall
-from nimbi.model.instances import Instance, NewInstance, UserFile
+from nimbi.model.instances import Instance, NewAttachment, NewInstance, UserFile
 from nimbi.model.keys import NewKey
 from nimbi.model.load_balancers import Listener, ListenerProtocol, NewLoadBalancer
+from nimbi.model.networks import Subnet
 from nimbi.model.snapshots import NewSnapshot, SnapshotState
 from nimbi.model.volumes import Volume
 
@@ -127,6 +128,70 @@ class ConformsToInstanceFeatures(Conformance):
     ) -> None:
         found = await self.launched(cloud, made)(replace(new_instance, metrics=True))
         assert (await cloud.call(Metrics.get, found.id)).series
+
+    @needs("create", "get")
+    @needs_feature(Instances, "tags")
+    async def test_tags_are_kept(self, cloud: Cloud, made: Made, new_instance: NewInstance) -> None:
+        tags = {"role": "web", "ünïcödé": "☃ <&>", "empty": ""}
+        new = await made.create(Instances, replace(new_instance, tags=tags))
+        found = await cloud.call(Instances.get, new.id)
+        assert tags.items() <= found.tags.items()
+
+    @needs("create", "get", Subnets.create)
+    @needs_feature(Instances, "subnet")
+    async def test_an_instance_is_in_the_subnet_that_was_asked(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance, subnet: Subnet
+    ) -> None:
+        found = await self.launched(cloud, made)(replace(new_instance, subnet_id=subnet.id))
+        assert found.subnet_id == subnet.id
+
+    @needs("create", "get", Volumes.get)
+    @needs_feature(Instances, "volume_mappings")
+    async def test_mapped_volumes_are_made_with_the_instance(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        asked = replace(new_instance, volumes=(NewAttachment(device="/dev/sdx", size_gib=2),))
+        found = await self.launched(cloud, made)(asked)
+        (id,) = [each.volume_id for each in found.volumes if each.device == "/dev/sdx"]
+        volume = await cloud.call(Volumes.get, id)
+        assert (volume.size_gib, volume.instance_id) == (2, found.id)
+
+    @needs("create", "get", "destroy", Volumes.get)
+    @needs_feature(Instances, "volume_mappings")
+    async def test_a_mapped_volume_goes_with_its_instance_unless_it_is_to_be_kept(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        asked = replace(
+            new_instance,
+            volumes=(
+                NewAttachment(device="/dev/sdx", size_gib=1),
+                NewAttachment(device="/dev/sdy", size_gib=1, keep=True),
+            ),
+        )
+        found = await self.launched(cloud, made)(asked)
+        ids = {each.device: each.volume_id for each in found.volumes}
+        made.track(Volumes, ids["/dev/sdy"])
+        await made.destroy(Instances, found.id)
+        await gone(lambda: cloud.call(Volumes.get, ids["/dev/sdx"]), self.patience_s)
+        assert (await cloud.call(Volumes.get, ids["/dev/sdy"])).id == ids["/dev/sdy"]
+
+    @needs("create")
+    @needs_feature(Instances, "spot")
+    async def test_an_instance_on_spare_capacity_says_so(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        new = await made.create(Instances, replace(new_instance, spot=True))
+        assert (await cloud.call(Instances.get, new.id)).spot
+
+    @needs("create", "page")
+    async def test_a_wish_that_contradicts_itself_is_refused(
+        self, cloud: Cloud, new_instance: NewInstance
+    ) -> None:
+        twice = (NewAttachment(device="/dev/sdx"), NewAttachment(device="/dev/sdx"))
+        with pytest.raises((Invalid, Unsupported)):
+            await cloud.call(Instances.create, replace(new_instance, volumes=twice))
+        with pytest.raises((Invalid, Unsupported)):
+            await cloud.call(Instances.create, replace(new_instance, spot_max_price="1.00"))
 
     @needs("create")
     @pytest.mark.parametrize("field", TAKEN)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from nimbi.driver.compute import HardwareProfiles, Images, Instances, Realms
 from nimbi.driver.operation import Collection
+from nimbi.drivertest.conformance import fresh_name
 from nimbi.drivertest.consoles import ConformsToConsoles
 from nimbi.drivertest.creating import ConformsToNaming, Wish
 from nimbi.drivertest.instance_features import ConformsToInstanceFeatures
@@ -17,6 +18,7 @@ from nimbi.drivertest.needs import needs, needs_feature
 from nimbi.drivertest.oddities import FEW_ODD_IDS
 from nimbi.drivertest.reading import ConformsToActions
 from nimbi.drivertest.resizing import ABSURD, ConformsToResizing, another, profiles_for
+from nimbi.drivertest.samples import undeclared
 from nimbi.drivertest.shapes import faults_in
 from nimbi.drivertest.tracking import Made
 from nimbi.gateway.cloud import Cloud
@@ -172,11 +174,41 @@ class ConformsToInstances(
             assert found == [i.id for i in whole if i.realm_id == realm.id]
 
     @needs("page")
+    @needs_feature(Instances, "state_filter")
+    async def test_a_state_shows_the_instances_in_it(
+        self, cloud: Cloud, several: tuple[str, ...]
+    ) -> None:
+        whole = await self.things(cloud, ())
+        for state in cloud.driver.instance_states.states:
+            where = InstanceFilter(state=state)
+            found = [i.id async for i in cloud.each(Instances.page, limit=1, where=where)]
+            assert found == [i.id for i in whole if i.state is state]
+
+    @needs("page", "create")
+    @needs_feature(Instances, "tags", "tag_filter")
+    async def test_tags_show_the_instances_that_have_all_of_them(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        mark = fresh_name()
+        one = await made.create(Instances, replace(new_instance, tags={mark: "a", "nr": "1"}))
+        other = await made.create(Instances, replace(new_instance, tags={mark: "a", "nr": "2"}))
+        for tags, ids in (
+            ({mark: "a"}, {one.id, other.id}),
+            ({mark: "a", "nr": "2"}, {other.id}),
+            ({mark: "b"}, set()),
+        ):
+            where = InstanceFilter(tags=tags)
+            assert {i.id async for i in cloud.each(Instances.page, limit=1, where=where)} == ids
+
+    @needs("page")
     async def test_a_filter_that_is_not_honoured_is_refused(self, cloud: Cloud) -> None:
-        if "realm_filter" in cloud.features(Instances):
-            pytest.skip(f"{cloud.driver.name} honours instances.realm_filter")
-        with pytest.raises(Unsupported):
-            await cloud.call(Instances.page, None, 10, InstanceFilter(realm_id="any"))
+        lacking = undeclared(InstanceFilter, cloud.features(Instances))
+        if not lacking:
+            pytest.skip(f"{cloud.driver.name} honours all filters of instances")
+        for field, (_feature, value) in lacking.items():
+            where = replace(InstanceFilter(), **{field: value})
+            with pytest.raises(Unsupported):
+                await cloud.call(Instances.page, None, 10, where)
 
     @needs("create", Images.page)
     async def test_the_password_of_an_instance_is_not_in_its_repr(

@@ -84,6 +84,8 @@ class ConformsToLoadBalancers(ConformsToActions, ConformsToNaming):
         assert told.instance_ids == (instance.id,)
         found = await cloud.call(LoadBalancers.get, balancer.id)
         assert found.instance_ids == (instance.id,)
+        # How they are is told only where the cloud looks after them.
+        assert {member.instance_id for member in found.members} in (set(), {instance.id})
 
     @needs("create", "register", "get")
     async def test_registering_twice_is_once(

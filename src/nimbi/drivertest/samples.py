@@ -7,7 +7,7 @@ import msgspec
 from nimbi.driver.capabilities import OPERATIONS
 from nimbi.driver.operation import Collection
 from nimbi.model.features import Feature, features_of
-from nimbi.model.instances import UserFile
+from nimbi.model.instances import InstanceState, NewAttachment, UserFile
 from nimbi.model.resource import NewResource
 
 # Of a key pair of RFC 8032, section 7.1, test 1.
@@ -26,6 +26,15 @@ VALUES: dict[str, Any] = {
     "metrics": True,
     "sandbox": True,
     "public_key": PUBLIC_KEY,
+    "state": InstanceState.RUNNING,
+    "tags": {ANY: ANY},
+    "volumes": (NewAttachment(device="/dev/sdz", size_gib=1),),
+    "spot": True,
+    "open_metadata": True,
+    "iops": 3000,
+    "throughput_mib": 125,
+    "encrypted": True,
+    "direction": "egress",
 }
 
 

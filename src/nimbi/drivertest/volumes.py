@@ -24,6 +24,8 @@ from nimbi.model.volumes import NewVolume, Volume, VolumeState, VolumeTarget
 class ConformsToVolumes(ConformsToActions, ConformsToNaming):
     interface: ClassVar[type[Collection]] = Volumes
     kind: ClassVar[type[Resource]] = Volume
+    # A kind that the cloud has, and does not take by itself.
+    volume_kind: ClassVar[str | None] = None
     actions: ClassVar[dict[str, tuple[Any, ...]]] = {
         "attach": (VolumeTarget(instance_id="no-such-thing"),),
         "detach": (),
@@ -96,6 +98,32 @@ class ConformsToVolumes(ConformsToActions, ConformsToNaming):
     ) -> None:
         volume = await made.create(Volumes, replace(new_volume, description="a disk, ünïcödé"))
         assert (await cloud.call(Volumes.get, volume.id)).description == "a disk, ünïcödé"
+
+    @needs("create", "get")
+    @needs_feature(Volumes, "volume_encryption")
+    async def test_a_volume_is_encrypted_when_that_is_asked(
+        self, cloud: Cloud, made: Made, new_volume: NewVolume
+    ) -> None:
+        volume = await made.create(Volumes, replace(new_volume, encrypted=True))
+        assert (await cloud.call(Volumes.get, volume.id)).encrypted is True
+
+    @needs("create", "get")
+    @needs_feature(Volumes, "volume_kind")
+    async def test_a_volume_is_of_the_kind_that_is_asked(
+        self, cloud: Cloud, made: Made, new_volume: NewVolume
+    ) -> None:
+        if self.volume_kind is None:
+            pytest.skip("the class names no kind of volume")
+        volume = await made.create(Volumes, replace(new_volume, kind=self.volume_kind))
+        assert (await cloud.call(Volumes.get, volume.id)).kind == self.volume_kind
+
+    @needs("create")
+    @needs_feature(Volumes, "volume_kind")
+    async def test_a_kind_that_no_volume_has_is_invalid(
+        self, made: Made, new_volume: NewVolume
+    ) -> None:
+        with pytest.raises(Invalid):
+            await made.create(Volumes, replace(new_volume, kind="no-such-kind"))
 
     @needs("create", "get", "resize")
     async def test_a_volume_grows(self, cloud: Cloud, volume: Volume) -> None:

@@ -28,7 +28,8 @@ def completed(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments with a token in each wish that has none.
 
-    Raises Unsupported when a request asks for a feature that is not among `features`.
+    Raises Unsupported when a request asks for a feature that is not among `features`, Invalid when
+    a wish contradicts itself.
     """
     given, given_named = list(args), dict(named)
     for parameter in shape.requests:
@@ -50,7 +51,10 @@ def _completed(
                 f"{driver} does not support {capability}, so {shape.id} cannot honour {field}",
                 capability,
             )
-    if isinstance(request, NewResource) and request.token is None:
+    if not isinstance(request, NewResource):
+        return request
+    request.check()
+    if request.token is None:
         return msgspec.structs.replace(request, token=str(uuid.uuid4()))
     return request
 

@@ -16,7 +16,13 @@ from nimbi.model.features import features_of
 from nimbi.model.resource import NewResource
 
 # Bounds of the numbers that the interfaces take, by name of the parameter.
-RANGES = {"limit": (1, 1000), "count": (1, 100), "order": (1, 10000)}
+RANGES = {
+    "limit": (1, 1000),
+    "count": (1, 100),
+    "order": (1, 10000),
+    # The longest that Amazon S3 signs for; a week is long for a link that anybody may use.
+    "seconds": (1, 7 * 24 * 3600),
+}
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,24 @@ class NewBlob(NewResource, frozen=True, kw_only=True):
     ] = None
 
 
+class BlobPlace(msgspec.Struct, frozen=True):
+    """Where a blob is, or is to be."""
+
+    bucket_id: str
+    id: str
+
+
+class BlobCondition(msgspec.Struct, frozen=True, kw_only=True):
+    """Which content of a blob to read; no wish reads what there is."""
+
+    etag: Annotated[
+        str | None, Feature("read_condition", "Only the content that has this etag.")
+    ] = None
+    other_than: Annotated[
+        str | None, Feature("read_condition", "Only a content that has another etag than this.")
+    ] = None
+
+
 class ByteRange(msgspec.Struct, frozen=True):
     """From `first` to `last`, both included, counted from 0; no `last` is to the end.
 

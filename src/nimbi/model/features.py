@@ -30,9 +30,20 @@ def features_of(request: type[msgspec.Struct]) -> Mapping[str, Feature]:
 
 def asked_features(request: msgspec.Struct) -> dict[str, Feature]:
     """Return the marked fields to which this request gives a value, by field name."""
-    marked = features_of(type(request))
-    return {name: mark for name, mark in marked.items() if _is_given(getattr(request, name))}
+    kind = type(request)
+    defaults = _defaults(kind)
+    return {
+        name: mark
+        for name, mark in features_of(kind).items()
+        if (value := getattr(request, name)) is not None and value != defaults[name]
+    }
 
 
-def _is_given(value: Any) -> bool:
-    return value is not None and value != ()
+@cache
+def _defaults(request: type[msgspec.Struct]) -> Mapping[str, Any]:
+    return {field.name: _default(field) for field in msgspec.structs.fields(request)}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    make = field.default_factory
+    return field.default if make is msgspec.NODEFAULT else make()

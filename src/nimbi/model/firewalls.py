@@ -1,18 +1,22 @@
 """Firewalls: named sets of rules that let traffic in."""
 
 from enum import StrEnum
+from typing import Annotated, Literal
 
 import msgspec
 
+from nimbi.model.features import Feature
 from nimbi.model.resource import NewResource, Resource
 
 
 class Protocol(StrEnum):
-    """What a rule lets in."""
+    """What a rule lets in; ANY is all there is, whether it has ports or not."""
 
     TCP = "tcp"
     UDP = "udp"
     ICMP = "icmp"
+    ICMPV6 = "icmpv6"
+    ANY = "any"
 
 
 class AddressSource(msgspec.Struct, frozen=True, tag="address"):
@@ -30,13 +34,21 @@ class GroupSource(msgspec.Struct, frozen=True, tag="group"):
     owner_id: str | None = None
 
 
-Source = AddressSource | GroupSource
+class PrefixListSource(msgspec.Struct, frozen=True, tag="prefix_list"):
+    """All blocks of addresses in a list that the cloud keeps under this id."""
+
+    id: str
+
+
+Source = AddressSource | GroupSource | PrefixListSource
+Direction = Literal["ingress", "egress"]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Lets traffic in from any of the sources to the ports, both ends included.
 
-    For icmp the ports are type and code; -1 is any.
+    For icmp and icmpv6 the ports are type and code; -1 is any. For any protocol both are -1. When
+    the direction is `egress`, it lets traffic out, and the sources are where to.
     """
 
     id: str
@@ -44,7 +56,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     port_from: int
     port_to: int
     sources: tuple[Source, ...]
-    direction: str = "ingress"
+    direction: Direction = "ingress"
+    description: str | None = None
 
 
 class Firewall(Resource, frozen=True, kw_only=True):
@@ -64,9 +77,13 @@ class NewFirewall(NewResource, frozen=True, kw_only=True):
 
 
 class NewRule(NewResource, frozen=True, kw_only=True):
-    """One more rule; at least one source."""
+    """One more rule, as a Rule says; at least one source."""
 
     protocol: Protocol
     port_from: int
     port_to: int
     sources: tuple[Source, ...]
+    direction: Annotated[
+        Direction, Feature("egress_rules", "`egress` is a rule for traffic that goes out.")
+    ] = "ingress"
+    description: Annotated[str | None, Feature("rule_description", "What the rule is for.")] = None

@@ -52,6 +52,7 @@ class HardwareProfile(Resource, frozen=True, kw_only=True):
         "storage_gib",
         "architecture",
         "root_type",
+        "gpus",
     )
 
     name: str
@@ -60,6 +61,7 @@ class HardwareProfile(Resource, frozen=True, kw_only=True):
     storage_gib: Property | None = None
     architecture: Property | None = None
     root_type: Property | None = None
+    gpus: Property | None = None
 
     def properties(self) -> dict[str, Property]:
         """Return the properties that this profile tells, in the order of PROPERTIES."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from nimbi.model.errors import Invalid
 from nimbi.model.features import Feature
 from nimbi.model.resource import NewResource, Resource
 
@@ -35,18 +36,53 @@ class Image(Resource, frozen=True, kw_only=True):
 
 
 class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which images to list; no wish lists all that the login may see."""
+    """Which images to list; no wish lists all that the login may see.
+
+    An image must be as all wishes say.
+    """
 
     owner_id: Annotated[
         str | None, Feature("owner_id", "Only images of this owner; `self` is the caller.")
     ] = None
+    name: Annotated[
+        str | None,
+        Feature("name_filter", "Only images of this name; `*` is any text, `?` any character."),
+    ] = None
+    architecture: Annotated[
+        str | None, Feature("architecture_filter", "Only images for this architecture.")
+    ] = None
 
 
 class NewImage(NewResource, frozen=True, kw_only=True):
-    """Make an image of an instance's disk."""
+    """Make an image of one source: an instance's disk, a snapshot, or another image.
 
-    instance_id: str
+    `source_provider` is where the source image is, when not here.
+    """
+
+    instance_id: str | None = None
+    snapshot_id: Annotated[
+        str | None, Feature("image_of_snapshot", "Snapshot of a boot disk to make it of.")
+    ] = None
+    architecture: Annotated[
+        str | None, Feature("image_of_snapshot", "What the snapshot's disk was made for.")
+    ] = None
+    source_image_id: Annotated[
+        str | None, Feature("image_copy", "Image to copy, here or from another provider.")
+    ] = None
+    source_provider: Annotated[
+        str | None, Feature("image_copy", "Provider that has the image to copy.")
+    ] = None
     name: Annotated[str | None, Feature("image_name", "Name of the new image.")] = None
     description: Annotated[
         str | None, Feature("image_description", "Description of the new image.")
     ] = None
+
+    def check(self) -> None:
+        """Raise Invalid unless there is exactly one source, and nothing that it does not take."""
+        sources = (self.instance_id, self.snapshot_id, self.source_image_id)
+        if sum(source is not None for source in sources) != 1:
+            raise Invalid("an image is made of one instance, one snapshot or one other image")
+        if self.architecture is not None and self.snapshot_id is None:
+            raise Invalid("an architecture is told only of a snapshot")
+        if self.source_provider is not None and self.source_image_id is None:
+            raise Invalid("a source provider is told only of an image to copy")

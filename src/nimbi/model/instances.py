@@ -1,11 +1,13 @@
 """Instances: the virtual machines."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
+from nimbi.model.errors import Invalid
 from nimbi.model.features import Feature
 from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.resource import NewResource, Resource
@@ -53,6 +55,22 @@ class Attachment(msgspec.Struct, frozen=True):
     device: str | None = None
 
 
+class NewAttachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume to make with an instance. The image's boot device named again changes that disk.
+
+    Filled from a snapshot, or empty. What is None is the cloud's own choice; `kind` is a word of
+    the cloud (`gp3`). It goes with the instance unless `keep`.
+    """
+
+    device: str
+    size_gib: int | float | None = None
+    snapshot_id: str | None = None
+    kind: str | None = None
+    iops: int | None = None
+    encrypted: bool | None = None
+    keep: bool = False
+
+
 class Login(msgspec.Struct, frozen=True, kw_only=True):
     """How to log in to an instance: by a key, or by user and password."""
 
@@ -72,7 +90,10 @@ class UserFile(msgspec.Struct, frozen=True):
 
 
 class Instance(Resource, frozen=True, kw_only=True):
-    """A virtual machine. `sizes` holds only what differs from its hardware profile's defaults."""
+    """A virtual machine. `sizes` holds only what differs from its hardware profile's defaults.
+
+    A `spot` instance may be taken away by the cloud at any time.
+    """
 
     name: str | None
     owner_id: str | None
@@ -91,12 +112,24 @@ class Instance(Resource, frozen=True, kw_only=True):
     login: Login | None = None
     can_be_imaged: bool = False
     state_reason: str | None = None
+    tags: Mapping[str, str] = {}
+    subnet_id: str | None = None
+    spot: bool = False
 
 
 class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which instances to list; no wish lists all of the login's."""
+    """Which instances to list; no wish lists all of the login's.
+
+    An instance must be as all wishes say.
+    """
 
     realm_id: Annotated[str | None, Feature("realm_filter", "Only instances in this realm.")] = None
+    state: Annotated[
+        InstanceState | None, Feature("state_filter", "Only instances in this state.")
+    ] = None
+    tags: Annotated[
+        Mapping[str, str], Feature("tag_filter", "Only instances that have all of these tags.")
+    ] = {}
 
 
 class NewInstance(NewResource, frozen=True, kw_only=True):
@@ -140,6 +173,35 @@ class NewInstance(NewResource, frozen=True, kw_only=True):
     sandbox: Annotated[
         bool | None, Feature("sandboxing", "Start a sandbox from which to make an image.")
     ] = None
+    subnet_id: Annotated[
+        str | None, Feature("subnet", "Subnet in which the instance gets its address.")
+    ] = None
+    tags: Annotated[
+        Mapping[str, str], Feature("tags", "Names and values kept with the instance.")
+    ] = {}
+    volumes: Annotated[
+        tuple[NewAttachment, ...],
+        Feature("volume_mappings", "Volumes made with the instance, and its boot disk's size."),
+    ] = ()
+    spot: Annotated[
+        bool | None,
+        Feature("spot", "Start it on spare capacity, which the cloud may take back at any time."),
+    ] = None
+    spot_max_price: Annotated[
+        str | None, Feature("spot", "The most to pay an hour, in the cloud's currency: `0.05`.")
+    ] = None
+    open_metadata: Annotated[
+        bool | None,
+        Feature("open_metadata", "Let the instance's metadata be read without a token (IMDSv1)."),
+    ] = None
+
+    def check(self) -> None:
+        """Raise Invalid for a price without spare capacity, or one device told twice."""
+        if self.spot_max_price is not None and not self.spot:
+            raise Invalid("a highest price is told only of a spot instance")
+        devices = [volume.device for volume in self.volumes]
+        if len(set(devices)) < len(devices):
+            raise Invalid("each device takes one volume")
 
     def __repr__(self) -> str:
         return f"NewInstance(image_id={self.image_id!r}, name={self.name!r}, …)"

@@ -23,8 +23,19 @@ class Listener(msgspec.Struct, frozen=True):
     instance_port: int
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """An instance behind a balancer; `healthy` None says that this is not known (yet)."""
+
+    instance_id: str
+    healthy: bool | None = None
+    reason: str | None = None
+
+
 class LoadBalancer(Resource, frozen=True, kw_only=True):
-    """One address (or several) in front of `instance_ids`."""
+    """One address (or several) in front of `instance_ids`.
+
+    `members` tells of the same instances how they are, when the cloud looks after them.
+    """
 
     name: str | None
     public_addresses: tuple[str, ...]
@@ -32,6 +43,7 @@ class LoadBalancer(Resource, frozen=True, kw_only=True):
     realm_ids: tuple[str, ...]
     listeners: tuple[Listener, ...]
     instance_ids: tuple[str, ...]
+    members: tuple[Member, ...] = ()
 
 
 class NewLoadBalancer(NewResource, frozen=True, kw_only=True):

@@ -1,7 +1,9 @@
 """Networks, their subnets, and the interfaces by which instances join them."""
 
 from enum import StrEnum
+from typing import Annotated
 
+from nimbi.model.features import Feature
 from nimbi.model.resource import NewResource, Resource
 
 
@@ -56,6 +58,7 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
     network_id: str | None
     subnet_id: str | None
     instance_id: str | None
+    firewall_ids: tuple[str, ...] = ()
 
 
 class NewNetworkInterface(NewResource, frozen=True, kw_only=True):
@@ -65,3 +68,6 @@ class NewNetworkInterface(NewResource, frozen=True, kw_only=True):
     network_id: str | None = None
     subnet_id: str | None = None
     name: str | None = None
+    firewall_ids: Annotated[
+        tuple[str, ...], Feature("firewalls", "Firewalls in front of the interface.")
+    ] = ()

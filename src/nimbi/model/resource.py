@@ -24,3 +24,6 @@ class NewResource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     token: str | None = None
+
+    def check(self) -> None:
+        """Raise Invalid when the fields contradict each other, whatever the cloud."""

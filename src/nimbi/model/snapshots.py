@@ -23,6 +23,7 @@ class Snapshot(Resource, frozen=True, kw_only=True):
     volume_id: str | None
     created_at: datetime | None
     size_gib: int | float | None = None
+    encrypted: bool | None = None
 
 
 class NewSnapshot(NewResource, frozen=True, kw_only=True):

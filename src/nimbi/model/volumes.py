@@ -20,7 +20,10 @@ class VolumeState(StrEnum):
 
 
 class Volume(Resource, frozen=True, kw_only=True):
-    """A disk. `instance_id` and `device` are set while it is attached."""
+    """A disk. `instance_id` and `device` are set while it is attached.
+
+    `kind` is the cloud's own word; `iops` and `throughput_mib` (MiB/s) are what it is promised.
+    """
 
     name: str | None
     description: str | None
@@ -31,6 +34,9 @@ class Volume(Resource, frozen=True, kw_only=True):
     kind: str | None = None
     instance_id: str | None = None
     device: str | None = None
+    iops: int | None = None
+    throughput_mib: int | None = None
+    encrypted: bool | None = None
 
 
 class NewVolume(NewResource, frozen=True, kw_only=True):
@@ -42,6 +48,18 @@ class NewVolume(NewResource, frozen=True, kw_only=True):
     name: Annotated[str | None, Feature("volume_name", "Name of the new volume.")] = None
     description: Annotated[
         str | None, Feature("volume_description", "Description of the new volume.")
+    ] = None
+    kind: Annotated[
+        str | None, Feature("volume_kind", "Kind of disk, by the cloud's own word: `gp3`.")
+    ] = None
+    iops: Annotated[
+        int | None, Feature("volume_kind", "Operations a second that it is to take.")
+    ] = None
+    throughput_mib: Annotated[
+        int | None, Feature("volume_kind", "MiB a second that it is to take.")
+    ] = None
+    encrypted: Annotated[
+        bool | None, Feature("volume_encryption", "Whether the cloud keeps it encrypted.")
     ] = None
 
 

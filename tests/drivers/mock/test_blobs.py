@@ -6,13 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nimbi.drivers.mock.blobs import MockBlobs
 from nimbi.drivers.mock.buckets import MockBuckets
 from nimbi.drivers.mock.cloud import MockCloud
 from nimbi.drivers.mock.session import Session
-from nimbi.model.buckets import Blob, ByteRange, NewBlob, NewBucket, Segment
+from nimbi.model.buckets import (
+    Blob,
+    BlobCondition,
+    BlobPlace,
+    ByteRange,
+    NewBlob,
+    NewBucket,
+    Segment,
+)
 from nimbi.model.errors import Conflict, Invalid, NotFound
 
 MIB = 1024 * 1024
@@ -329,3 +338,26 @@ async def test_a_blob_may_be_left_in_the_middle(session: Session) -> None:
         assert await anext(pieces)
     unread = await MockBlobs(session).read("bucket1", "b")
     await unread.chunks.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_copy_asked_for_again_is_the_same_one(session: Session) -> None:
+    blobs = MockBlobs(session)
+    wish = NewBlob(bucket_id="bucket2", id="copy", only_new=True, token="t")
+    source = BlobPlace("bucket1", "blob1")
+    first = await blobs.copy(source, wish)
+    again = await blobs.copy(source, wish)
+    assert (first.content_type, again.content_type) == ("text/plain", "text/plain")
+    with pytest.raises(Conflict):
+        await blobs.copy(source, msgspec.structs.replace(wish, token="u"))
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_read_on_a_condition_that_fails_leaves_no_file_open(session: Session) -> None:
+    before = open_files()
+    for _ in range(3):
+        with pytest.raises(Conflict):
+            await MockBlobs(session).read("bucket1", "blob1", None, BlobCondition(etag="no"))
+    assert open_files() == before

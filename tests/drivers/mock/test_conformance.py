@@ -100,7 +100,7 @@ class TestLoadBalancers(conformance.ConformsToLoadBalancers):
 
 
 class TestVolumes(conformance.ConformsToVolumes):
-    pass
+    volume_kind = "flash"
 
 
 class TestSnapshots(conformance.ConformsToSnapshots):

@@ -6,6 +6,7 @@ import pytest
 
 from nimbi.drivers.mock.firewalls import MockFirewalls
 from nimbi.drivers.mock.instances import MockInstances
+from nimbi.drivers.mock.network_interfaces import MockNetworkInterfaces
 from nimbi.drivers.mock.session import Session
 from nimbi.model.errors import Conflict, Invalid, NotFound
 from nimbi.model.firewalls import (
@@ -14,9 +15,11 @@ from nimbi.model.firewalls import (
     GroupSource,
     NewFirewall,
     NewRule,
+    PrefixListSource,
     Protocol,
 )
 from nimbi.model.instances import NewInstance
+from nimbi.model.networks import NewNetworkInterface
 
 ALL = AddressSource("0.0.0.0", 0)
 
@@ -114,3 +117,37 @@ async def test_a_firewall_in_use_stays(session: Session, firewall: Firewall) -> 
     await firewalls.destroy("web")
     with pytest.raises(NotFound):
         await firewalls.get("web")
+
+
+async def test_a_prefix_list_that_the_cloud_keeps_can_be_a_source(
+    session: Session, firewall: Firewall
+) -> None:
+    firewalls = MockFirewalls(session)
+    made = await firewalls.create_rule("web", rule(sources=(PrefixListSource("pl-mock"),)))
+    assert made.rules[0].sources == (PrefixListSource("pl-mock"),)
+    with pytest.raises(Invalid):
+        await firewalls.create_rule("web", rule(sources=(PrefixListSource("pl-other"),)))
+
+
+async def test_the_same_rule_in_and_out_are_two(session: Session, firewall: Firewall) -> None:
+    firewalls = MockFirewalls(session)
+    await firewalls.create_rule("web", rule())
+    made = await firewalls.create_rule("web", rule(direction="egress"))
+    assert [r.direction for r in made.rules] == ["ingress", "egress"]
+    with pytest.raises(Conflict):
+        await firewalls.create_rule("web", rule(direction="egress"))
+
+
+async def test_a_firewall_in_front_of_an_interface_stays(
+    session: Session, firewall: Firewall
+) -> None:
+    nics = MockNetworkInterfaces(session)
+    wish = NewNetworkInterface(instance_id="inst0", network_id="net1", firewall_ids=("web",))
+    nic = await nics.create(wish)
+    assert nic.firewall_ids == ("web",)
+    with pytest.raises(Conflict):
+        await MockFirewalls(session).destroy("web")
+    await nics.destroy(nic.id)
+    await MockFirewalls(session).destroy("web")
+    with pytest.raises(NotFound):
+        await nics.create(wish)

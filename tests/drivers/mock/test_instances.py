@@ -21,10 +21,12 @@ from nimbi.model.instances import (
     InstanceFilter,
     InstanceState,
     Login,
+    NewAttachment,
     NewInstance,
     UserFile,
 )
 from nimbi.model.load_balancers import Listener, ListenerProtocol, NewLoadBalancer
+from nimbi.model.volumes import VolumeTarget
 
 
 async def test_a_new_instance_runs_under_the_lowest_free_number(session: Session) -> None:
@@ -242,3 +244,84 @@ async def test_images_are_listed_by_owner(session: Session) -> None:
     for owner, ids in (("fedoraproject", ["img1", "img2"]), ("self", ["img3"]), ("x", [])):
         page = await images.page(None, 100, ImageFilter(owner_id=owner))
         assert [image.id for image in page.items] == ids
+
+
+async def test_mapped_volumes_come_and_go_with_their_instance(session: Session) -> None:
+    instances, volumes = MockInstances(session), MockVolumes(session)
+    mappings = (
+        NewAttachment(device="/dev/sdb", size_gib=3, kind="flash", iops=9, encrypted=True),
+        NewAttachment(device="/dev/sdc", snapshot_id="snap1", keep=True),
+    )
+    made = await instances.create(NewInstance(image_id="img1", volumes=mappings))
+    ids = {attachment.device: attachment.volume_id for attachment in made.volumes}
+    assert set(ids) == {"/dev/sdb", "/dev/sdc"}
+    one = await volumes.get(ids["/dev/sdb"])
+    assert (one.size_gib, one.kind, one.iops, one.encrypted) == (3, "flash", 9, True)
+    await instances.stop(made.id)
+    await instances.destroy(made.id)
+    assert (await volumes.get(ids["/dev/sdc"])).instance_id is None
+    with pytest.raises(NotFound):
+        await volumes.get(ids["/dev/sdb"])
+
+
+async def test_a_mapped_volume_that_was_detached_stays(session: Session) -> None:
+    instances, volumes = MockInstances(session), MockVolumes(session)
+    mappings = (NewAttachment(device="/dev/sdb", size_gib=1),)
+    made = await instances.create(NewInstance(image_id="img1", volumes=mappings))
+    id = made.volumes[0].volume_id
+    await volumes.detach(id)
+    await volumes.attach(id, VolumeTarget(instance_id=made.id))
+    await instances.stop(made.id)
+    await instances.destroy(made.id)
+    assert (await volumes.get(id)).instance_id is None
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        NewInstance(image_id="img1", volumes=(NewAttachment(device="/dev/b", kind="tape"),)),
+        NewInstance(image_id="img1", volumes=(NewAttachment(device="/dev/b", size_gib=0),)),
+        NewInstance(image_id="img1", volumes=(NewAttachment(device="/dev/b", snapshot_id="x"),)),
+        NewInstance(image_id="img1", volumes=(NewAttachment(device=""),)),
+        NewInstance(image_id="img1", tags={"": "x"}),
+        NewInstance(image_id="img1", tags={"x": "\x00"}),
+        NewInstance(image_id="img1", tags={str(n): "" for n in range(51)}),
+    ],
+)
+async def test_volumes_and_tags_that_make_no_sense_leave_nothing(
+    session: Session, wish: NewInstance
+) -> None:
+    before = session.state
+    with pytest.raises(Invalid):
+        await MockInstances(session).create(wish)
+    assert session.state is before
+
+
+async def test_an_image_of_a_snapshot_tells_what_it_is_made_for(session: Session) -> None:
+    images = MockImages(session)
+    made = await images.create(NewImage(snapshot_id="snap1", architecture="arm64", name="a"))
+    assert (made.architecture, made.owner_id) == ("arm64", "mockuser")
+    copied = await images.create(NewImage(source_image_id=made.id, name="b"))
+    assert (copied.architecture, copied.id == made.id) == ("arm64", False)
+    for wish in (NewImage(snapshot_id="none"), NewImage(source_image_id="none")):
+        with pytest.raises(NotFound):
+            await images.create(wish)
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("img*", ["img1", "img2", "img3"]),
+        ("*?", ["img1", "img2", "img3"]),
+        ("i?g3", ["img3"]),
+        ("img[12]", []),
+        ("img", []),
+        ("*" * 500, ["img1", "img2", "img3"]),
+        ("*g" * 500, []),
+    ],
+)
+async def test_stars_and_question_marks_are_all_that_is_special_in_a_name(
+    session: Session, name: str, ids: list[str]
+) -> None:
+    found = await MockImages(session).page(None, 10, ImageFilter(name=name))
+    assert [image.id for image in found.items] == ids

@@ -5,8 +5,16 @@ from typing import Any, ClassVar
 
 from nimbi.driver.compute import Instances
 from nimbi.driver.interface import Driver
-from nimbi.drivers.mock import DRIVER, MockHardwareProfiles, MockImages, MockInstances, MockRealms
+from nimbi.drivers.mock import (
+    DRIVER,
+    MockFirewalls,
+    MockHardwareProfiles,
+    MockImages,
+    MockInstances,
+    MockRealms,
+)
 from nimbi.model.errors import CloudError
+from nimbi.model.firewalls import Firewall, PrefixListSource, Protocol, Rule
 from nimbi.model.page import Page
 from nimbi.model.realms import Realm
 
@@ -30,6 +38,27 @@ PLAIN: Driver[Any, Any] = replace(
     collections=(MockRealms, MockHardwareProfiles, PlainImages, PlainInstances),
     entrypoints={"s3": {"eu": "s3.example", "us": "s3-us.example"}, "ec2": {"eu": "ec2.example"}},
 )
+
+
+class InwardFirewalls(MockFirewalls):
+    """Firewalls for what comes in."""
+
+    features: ClassVar[frozenset[str]] = frozenset()
+
+
+INWARD: Driver[Any, Any] = replace(DRIVER, name="inward", collections=(InwardFirewalls,))
+
+
+class ListingFirewalls(MockFirewalls):
+    """Firewalls that let in what is in a prefix list."""
+
+    async def get(self, id: str) -> Firewall:
+        sources = (PrefixListSource("pl-1"),)
+        rule = Rule(id="r", protocol=Protocol.TCP, port_from=1, port_to=2, sources=sources)
+        return Firewall(id=id, name=id, description=None, owner_id=None, rules=(rule,))
+
+
+LISTING: Driver[Any, Any] = replace(DRIVER, name="listing", collections=(ListingFirewalls,))
 
 
 def failing(error: Exception) -> Driver[Any, Any]:

@@ -56,6 +56,33 @@ async def test_the_content_comes_back_as_it_was(api: Client) -> None:
     assert "server" not in answer.headers
 
 
+async def test_a_client_that_asks_for_a_redirect_is_led_to_the_cloud(api: Client) -> None:
+    await stored(api, f"{BUCKET}/a%20b")
+    answer = await api("GET", f"{BUCKET}/a%20b/content?redirect=true")
+    assert (answer.status_code, answer.content) == (302, b"")
+    link = answer.headers["location"]
+    assert link.startswith("http://blobs.mock.invalid/bucket1/a%20b?until=")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("query", ["", "?redirect=false", "?redirect="])
+async def test_content_is_streamed_unless_a_redirect_is_asked_for(api: Client, query: str) -> None:
+    await stored(api)
+    answer = await api("GET", f"{BLOB}/content{query}")
+    assert (answer.status_code, answer.content) == (200, TEXT)
+
+
+async def test_a_head_is_never_led_elsewhere(api: Client) -> None:
+    await stored(api)
+    answer = await api("HEAD", f"{BLOB}/content?redirect=true")
+    assert (answer.status_code, answer.headers["content-length"]) == (200, "10")
+
+
+async def test_a_redirect_to_an_unknown_bucket_is_not_found(api: Client) -> None:
+    answer = await api("GET", "/api/buckets/none/b1/content?redirect=true")
+    assert answer.status_code == 404
+
+
 @pytest.mark.parametrize("accept", ["text/plain", "image/png", "application/unknown", "*/*"])
 async def test_content_is_given_whatever_documents_a_client_likes(api: Client, accept: str) -> None:
     assert (await api("GET", f"{BUCKET}/blob1/content", accept)).content == b"content of blob 1"

@@ -9,6 +9,7 @@ from nimbi.driver.blobs import Blobs
 from nimbi.drivers.local.session import OfSession
 from nimbi.model.buckets import (
     Blob,
+    BlobCondition,
     BlobContent,
     BlobFilter,
     BlobPage,
@@ -18,12 +19,15 @@ from nimbi.model.buckets import (
     Segment,
     Upload,
 )
+from nimbi.model.errors import Conflict
 
 
 class LocalBlobs(OfSession, Blobs):
     """Blobs. The etag is the SHA-256 of the content, or of those of its segments with `-count`."""
 
-    features: ClassVar[frozenset[str]] = frozenset({"prefix", "delimiter", "write_condition"})
+    features: ClassVar[frozenset[str]] = frozenset(
+        {"prefix", "delimiter", "write_condition", "read_condition"}
+    )
 
     async def page(
         self, bucket_id: str, marker: str | None, limit: int, where: BlobFilter = BlobFilter()
@@ -40,9 +44,19 @@ class LocalBlobs(OfSession, Blobs):
     async def get(self, bucket_id: str, id: str) -> Blob:
         return _told(bucket_id, await self.cloud.blobs.blobs.get(bucket_id, id))
 
-    async def read(self, bucket_id: str, id: str, range: ByteRange | None = None) -> BlobContent:
+    async def read(
+        self,
+        bucket_id: str,
+        id: str,
+        range: ByteRange | None = None,
+        where: BlobCondition = BlobCondition(),
+    ) -> BlobContent:
         part = () if range is None else (range.first, range.last)
         opened = await self.cloud.blobs.blobs.open(bucket_id, id, *part)
+        etag = opened.blob.etag
+        if where.etag not in {None, etag} or where.other_than == etag:
+            await opened.reader.aclose()
+            raise Conflict(f"the blob {id!r} is not as the condition says")
         file = opened.reader.whole
         return BlobContent(
             blob=_told(bucket_id, opened.blob),

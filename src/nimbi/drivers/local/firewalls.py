@@ -11,6 +11,7 @@ from nimbi.model.firewalls import (
     GroupSource,
     NewFirewall,
     NewRule,
+    PrefixListSource,
     Protocol,
     Rule,
     Source,
@@ -67,6 +68,8 @@ class LocalFirewalls(OfSession, Firewalls):
             if source.family != FAMILY:
                 raise Invalid(f"networks of the local cloud are of {FAMILY}, not {source.family}")
             return f"{source.address}/{source.prefix}"
+        if isinstance(source, PrefixListSource):
+            raise Invalid(f"there is no prefix list {source.id!r}: the local cloud has none")
         if source.owner_id in {None, self.user}:
             for wall in records.firewalls.values():
                 if wall.name == source.name:

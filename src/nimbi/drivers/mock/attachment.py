@@ -12,6 +12,9 @@ from nimbi.model.volumes import Volume, VolumeState
 
 replace = msgspec.structs.replace
 
+# Set in a volume's `extra` when it was made with its instance, to go with it.
+GOES_ALONG = "goes_with_its_instance"
+
 
 def attached(state: State, volume: Volume, instance: Instance, device: str | None) -> Volume:
     """Return the volume, now at the instance. Raises Conflict when either end is taken."""
@@ -34,9 +37,16 @@ def detached(state: State, volume: Volume) -> Volume:
     if instance is not None:
         rest = tuple(other for other in instance.volumes if other.volume_id != volume.id)
         state.instances = state.instances.having(replace(instance, volumes=rest))
-    volume = replace(volume, state=VolumeState.AVAILABLE, instance_id=None, device=None)
+    volume = replace(volume, state=VolumeState.AVAILABLE, instance_id=None, device=None, extra={})
     state.volumes = state.volumes.having(volume)
     return volume
+
+
+def left(state: State, volume: Volume) -> None:
+    """Free a volume whose instance goes, or let it go with that."""
+    free = detached(state, volume)
+    if volume.extra.get(GOES_ALONG):
+        state.volumes = state.volumes.without(free.id)
 
 
 def associated(state: State, address: Address, instance: Instance) -> None:

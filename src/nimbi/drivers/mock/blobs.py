@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import ClassVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,9 +19,11 @@ from nimbi.drivers.mock.table import PlainTable
 from nimbi.drivers.mock.world import OpenUpload, State
 from nimbi.model.buckets import (
     Blob,
+    BlobCondition,
     BlobContent,
     BlobFilter,
     BlobPage,
+    BlobPlace,
     ByteRange,
     FilePart,
     NewBlob,
@@ -42,7 +45,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 class MockBlobs(OfSession, Blobs):
     """Blobs. The etag is made up at each write, and names the file of the content."""
 
-    features: ClassVar[frozenset[str]] = frozenset({"prefix", "delimiter", "write_condition"})
+    features: ClassVar[frozenset[str]] = frozenset(
+        {"prefix", "delimiter", "write_condition", "read_condition"}
+    )
 
     async def page(
         self, bucket_id: str, marker: str | None, limit: int, where: BlobFilter = BlobFilter()
@@ -58,17 +63,30 @@ class MockBlobs(OfSession, Blobs):
     async def get(self, bucket_id: str, id: str) -> Blob:
         return _bucket(self.session.state, bucket_id).get(id, "blob")
 
-    async def read(self, bucket_id: str, id: str, range: ByteRange | None = None) -> BlobContent:
+    async def read(
+        self,
+        bucket_id: str,
+        id: str,
+        range: ByteRange | None = None,
+        where: BlobCondition = BlobCondition(),
+    ) -> BlobContent:
         blob, pieces = self._opened(bucket_id, id)
         try:
+            _expect(blob, where)
             first, last = _part(blob, range)
-        except Invalid:
+        except (Conflict, Invalid):
             await pieces.aclose()
             raise
         size = last - first + 1
         pieces.limit(first, size)
         file = FilePart(pieces.descriptor, first, size)
         return BlobContent(blob=blob, first=first, last=last, chunks=pieces, file=file)
+
+    async def link(self, bucket_id: str, id: str, seconds: int) -> str:
+        """Return a URL of a host that RFC 2606 keeps from ever being one: nothing answers there."""
+        _bucket(self.session.state, bucket_id)
+        until = int(datetime.now(UTC).timestamp()) + seconds
+        return f"http://blobs.mock.invalid/{quote(bucket_id)}/{quote(id)}?until={until}"
 
     async def write(self, new: NewBlob, chunks: AsyncIterator[bytes]) -> Blob:
         _check(self.session.state, new)
@@ -77,6 +95,26 @@ class MockBlobs(OfSession, Blobs):
                 blob, replaced = _keep(state, new, stored)
         await self._forget(replaced)
         return blob
+
+    async def copy(self, source: BlobPlace, new: NewBlob) -> Blob:
+        operation = f"blobs.copy {new.bucket_id} {new.id}"
+        _check(self.session.state, new)
+        blob, pieces = self._opened(source.bucket_id, source.id)
+        pieces.limit(0, blob.size_bytes)
+        kept = msgspec.structs.replace(
+            new,
+            content_type=blob.content_type if new.content_type is None else new.content_type,
+            metadata=new.metadata or blob.metadata,
+        )
+        async with self.session.cloud.contents.received(pieces, blob.size_bytes) as stored:
+            with self.session.change() as state:
+                if state.made_with(operation, new.token):
+                    # Asked again: what was made stays, whatever its condition says by now.
+                    kept = msgspec.structs.replace(kept, only_new=None, only_over=None)
+                copied, replaced = _keep(state, kept, stored)
+                state.remember(operation, new.token, new.id)
+        await self._forget(replaced)
+        return copied
 
     async def set_metadata(self, bucket_id: str, id: str, metadata: Mapping[str, str]) -> Blob:
         _check_metadata(metadata)
@@ -210,6 +248,13 @@ def _put_table(state: State, bucket_id: str, blobs: PlainTable[Blob]) -> None:
     bucket = state.buckets.get(bucket_id, "bucket")
     state.blobs = {**state.blobs, bucket_id: blobs}
     state.buckets = state.buckets.having(msgspec.structs.replace(bucket, blob_count=len(blobs)))
+
+
+def _expect(blob: Blob, where: BlobCondition) -> None:
+    if where.etag is not None and blob.etag != where.etag:
+        raise Conflict(f"the blob {blob.id!r} is not the expected one")
+    if where.other_than is not None and blob.etag == where.other_than:
+        raise Conflict(f"the blob {blob.id!r} is still the same")
 
 
 def _part(blob: Blob, asked: ByteRange | None) -> tuple[int, int]:

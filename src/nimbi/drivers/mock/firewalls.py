@@ -1,11 +1,12 @@
 """Firewalls of the mock cloud."""
 
 import ipaddress
+from typing import ClassVar
 
 import msgspec
 
 from nimbi.driver.network import Firewalls
-from nimbi.drivers.mock.naming import checked
+from nimbi.drivers.mock.naming import checked, shown
 from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.drivers.mock.table import Table
 from nimbi.drivers.mock.world import State
@@ -16,6 +17,7 @@ from nimbi.model.firewalls import (
     GroupSource,
     NewFirewall,
     NewRule,
+    PrefixListSource,
     Protocol,
     Rule,
     Source,
@@ -23,12 +25,23 @@ from nimbi.model.firewalls import (
 from nimbi.model.page import Page
 
 # First and last port; type and code of ICMP, where -1 is any.
-PORTS = {Protocol.TCP: (0, 65535), Protocol.UDP: (0, 65535), Protocol.ICMP: (-1, 255)}
+PORTS = {
+    Protocol.TCP: (0, 65535),
+    Protocol.UDP: (0, 65535),
+    Protocol.ICMP: (-1, 255),
+    Protocol.ICMPV6: (-1, 255),
+    Protocol.ANY: (-1, -1),
+}
+ICMP = {Protocol.ICMP, Protocol.ICMPV6}
+# Lists of address blocks that the cloud itself would keep.
+PREFIX_LISTS = frozenset({"pl-mock"})
 
 
 @offered
 class MockFirewalls(OfSession, Firewalls):
     """Firewalls. There is none at first."""
+
+    features: ClassVar[frozenset[str]] = frozenset({"egress_rules", "rule_description"})
 
     async def page(self, marker: str | None, limit: int) -> Page[Firewall]:
         return self.paged(self.session.state.firewalls, marker, limit)
@@ -59,7 +72,8 @@ class MockFirewalls(OfSession, Firewalls):
         with self.session.change() as state:
             firewall = state.firewalls.get(id, "firewall")
             behind = state.instances.where(lambda instance: id in instance.firewall_ids)
-            if len(behind):
+            cards = state.network_interfaces.where(lambda nic: id in nic.firewall_ids)
+            if len(behind) or len(cards):
                 raise Conflict(f"instances stand behind the firewall {id!r}")
             others = state.firewalls.without(id)
             if len(others.where(lambda other: _names(other, firewall.name))):
@@ -78,6 +92,8 @@ class MockFirewalls(OfSession, Firewalls):
                 port_from=new.port_from,
                 port_to=new.port_to,
                 sources=tuple(_checked_source(state, source) for source in new.sources),
+                direction=new.direction,
+                description=shown(new.description or "", "the description of the rule") or None,
             )
             if any(_is_same(rule, other) for other in firewall.rules):
                 raise Conflict(f"the firewall {id!r} has this rule already")
@@ -111,7 +127,7 @@ def _check_ports(new: NewRule) -> None:
         if not least <= port <= most:
             raise Invalid(f"ports of {new.protocol} are {least} to {most}, not {port}")
     # Type and code of ICMP are two numbers, not a range.
-    if new.protocol is not Protocol.ICMP and new.port_from > new.port_to:
+    if new.protocol not in ICMP and new.port_from > new.port_to:
         raise Invalid(f"the ports {new.port_from} to {new.port_to} are none")
     if not new.sources:
         raise Invalid("a rule needs at least one source")
@@ -123,6 +139,10 @@ def _checked_source(state: State, source: Source) -> Source:
             if firewall.name == source.name and source.owner_id in {None, firewall.owner_id}:
                 return GroupSource(firewall.name, firewall.owner_id)
         raise Invalid(f"there is no firewall named {source.name!r} of that owner")
+    if isinstance(source, PrefixListSource):
+        if source.id not in PREFIX_LISTS:
+            raise Invalid(f"there is no prefix list {source.id!r}")
+        return source
     try:
         block = ipaddress.ip_network(f"{source.address}/{source.prefix}", strict=False)
     except ValueError as error:
@@ -134,7 +154,9 @@ def _checked_source(state: State, source: Source) -> Source:
 
 
 def _is_same(one: Rule, other: Rule) -> bool:
-    return (
-        (one.protocol, one.port_from, one.port_to)
-        == (other.protocol, other.port_from, other.port_to)
-    ) and set(one.sources) == set(other.sources)
+    return _facts(one) == _facts(other)
+
+
+def _facts(rule: Rule) -> tuple[str, str, int, int, frozenset[Source]]:
+    sources = frozenset(rule.sources)
+    return rule.direction, rule.protocol, rule.port_from, rule.port_to, sources

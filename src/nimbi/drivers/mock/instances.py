@@ -8,7 +8,7 @@ import msgspec
 from nimbi.driver.compute import Instances
 from nimbi.driver.consoles import ConsoleStream
 from nimbi.driver.states import StateMachine, Transition
-from nimbi.drivers.mock.attachment import detached, disassociated
+from nimbi.drivers.mock.attachment import disassociated, left
 from nimbi.drivers.mock.console import GREETINGS, EchoingConsole, console_text
 from nimbi.drivers.mock.launch import check_wish, launched, sizes_after
 from nimbi.drivers.mock.screen import picture
@@ -71,6 +71,10 @@ class MockInstances(OfSession, Instances):
             "register_to_load_balancer",
             "attach_snapshot",
             "metrics",
+            "state_filter",
+            "tag_filter",
+            "tags",
+            "volume_mappings",
         }
     )
 
@@ -78,8 +82,8 @@ class MockInstances(OfSession, Instances):
         self, marker: str | None, limit: int, where: InstanceFilter = InstanceFilter()
     ) -> Page[Instance]:
         instances = self.session.state.instances_of(self.session.user)
-        if where.realm_id is not None:
-            instances = instances.where(lambda instance: instance.realm_id == where.realm_id)
+        if where != InstanceFilter():
+            instances = instances.where(lambda instance: _is_wanted(instance, where))
         return self.paged(instances, marker, limit)
 
     async def get(self, id: str) -> Instance:
@@ -174,6 +178,14 @@ class MockInstances(OfSession, Instances):
             state.instances = state.instances.having(moved)
 
 
+def _is_wanted(instance: Instance, where: InstanceFilter) -> bool:
+    return (
+        where.realm_id in {None, instance.realm_id}
+        and where.state in {None, instance.state}
+        and where.tags.items() <= instance.tags.items()
+    )
+
+
 def _next_state(instance: Instance, verb: str) -> InstanceState:
     for transition in STATES.leaving(instance.state):
         if transition.by == verb:
@@ -184,7 +196,7 @@ def _next_state(instance: Instance, verb: str) -> InstanceState:
 def _take_apart(state: State, id: str) -> None:
     """Free all that the instance holds: volumes, addresses, interfaces, places at balancers."""
     for volume in state.volumes.where(lambda volume: volume.instance_id == id).whole.items:
-        detached(state, volume)
+        left(state, volume)
     for address in state.addresses.where(lambda address: address.instance_id == id).whole.items:
         disassociated(state, address)
     state.network_interfaces = state.network_interfaces.where(lambda nic: nic.instance_id != id)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from nimbi.drivers.mock.attachment import attached
+from nimbi.drivers.mock.attachment import GOES_ALONG, attached
 from nimbi.drivers.mock.naming import checked, shown
 from nimbi.drivers.mock.seed import DEFAULT_PROFILE, DEFAULT_REALM, PROFILES, REALMS
 from nimbi.drivers.mock.table import Table
@@ -21,6 +21,7 @@ from nimbi.model.instances import (
     Instance,
     InstanceState,
     Login,
+    NewAttachment,
     NewInstance,
     UserFile,
 )
@@ -30,6 +31,7 @@ from nimbi.model.volumes import NewVolume
 LOGIN_USER = "root"
 LARGEST_BOOT_BYTES = 4 * 2**20
 LONGEST_PASSWORD = 128
+MOST_TAGS = 50
 
 
 def check_wish(state: State, new: NewInstance) -> None:
@@ -48,6 +50,8 @@ def check_wish(state: State, new: NewInstance) -> None:
     _must_be(state.snapshots, new.snapshot_id, "snapshot")
     for firewall_id in new.firewall_ids:
         _must_be(state.firewalls, firewall_id, "firewall")
+    for mapping in new.volumes:
+        _must_be(state.snapshots, mapping.snapshot_id, "snapshot")
     if new.device is not None and new.snapshot_id is None:
         raise Invalid("a device is only for a snapshot to attach")
     _check_texts(new)
@@ -75,6 +79,7 @@ def launched(state: State, new: NewInstance, user: str) -> str:
         firewall_ids=tuple(dict.fromkeys(new.firewall_ids)),
         login=_login(new),
         can_be_imaged=True,
+        tags=dict(new.tags),
         extra={
             "public_hostname": f"{hostname}.public.com",
             "measured_in_detail": bool(new.metrics),
@@ -97,6 +102,23 @@ def _join(state: State, instance: Instance, new: NewInstance) -> None:
     if new.snapshot_id is not None:
         wish = NewVolume(snapshot_id=new.snapshot_id, realm_id=instance.realm_id)
         attached(state, volume_of(state, wish), instance, new.device)
+    for mapping in new.volumes:
+        _map(state, state.instances.get(instance.id, "instance"), mapping)
+
+
+def _map(state: State, instance: Instance, mapping: NewAttachment) -> None:
+    wish = NewVolume(
+        size_gib=mapping.size_gib,
+        realm_id=instance.realm_id,
+        snapshot_id=mapping.snapshot_id,
+        kind=mapping.kind,
+        iops=mapping.iops,
+        encrypted=mapping.encrypted,
+    )
+    volume = attached(state, volume_of(state, wish), instance, mapping.device)
+    if not mapping.keep:
+        volume = msgspec.structs.replace(volume, extra={GOES_ALONG: True})
+        state.volumes = state.volumes.having(volume)
 
 
 def _must_be(table: Table[Any], id: str | None, noun: str) -> None:
@@ -108,6 +130,13 @@ def _check_texts(new: NewInstance) -> None:
     shown(new.name or "", "the name of the instance")
     shown(new.device or "", "the device")
     shown(new.password or "", "the password", LONGEST_PASSWORD)
+    for mapping in new.volumes:
+        checked(mapping.device, "the device")
+    if len(new.tags) > MOST_TAGS:
+        raise Invalid(f"an instance has at most {MOST_TAGS} tags, not {len(new.tags)}")
+    for name, value in new.tags.items():
+        checked(name, "the name of a tag")
+        shown(value, f"the tag {name!r}")
 
 
 def _check_boot(new: NewInstance) -> None:

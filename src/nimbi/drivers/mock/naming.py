@@ -1,5 +1,6 @@
 """Names that users choose, and the ids made of them."""
 
+import fnmatch
 import re
 import unicodedata
 
@@ -31,6 +32,12 @@ def shown(text: str, what: str, longest: int = LONGEST) -> str:
 def is_plain(text: str) -> bool:
     """Say whether a name can serve as an id: letters, digits, dots, dashes and underscores."""
     return _PLAIN.match(text) is not None
+
+
+def named_like(wish: str) -> re.Pattern[str]:
+    """Return what matches names like the wish, in which `*` is any text and `?` any character."""
+    # Of what shells know, `[` alone is left; fnmatch's patterns never take long to match.
+    return re.compile(fnmatch.translate(wish.replace("[", "[[]")))
 
 
 def _is_control(letter: str) -> bool:

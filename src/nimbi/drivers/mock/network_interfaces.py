@@ -1,5 +1,7 @@
 """Network interfaces of the mock cloud."""
 
+from typing import ClassVar
+
 import msgspec
 
 from nimbi.driver.network import NetworkInterfaces
@@ -22,6 +24,8 @@ from nimbi.model.page import Page
 class MockNetworkInterfaces(OfSession, NetworkInterfaces):
     """Interfaces. Each has the lowest free address of its subnet, else of its network."""
 
+    features: ClassVar[frozenset[str]] = frozenset({"firewalls"})
+
     async def page(self, marker: str | None, limit: int) -> Page[NetworkInterface]:
         return self.paged(self.session.state.network_interfaces, marker, limit)
 
@@ -35,6 +39,9 @@ class MockNetworkInterfaces(OfSession, NetworkInterfaces):
                 return state.network_interfaces.get(made[0], "network interface")
             instance = state.instance_of(self.user, new.instance_id)
             network, subnet = _place(state, new)
+            walls = tuple(dict.fromkeys(new.firewall_ids))
+            for wall in walls:
+                state.firewalls.get(wall, "firewall")
             id = state.fresh_id("nic", state.network_interfaces, name)
             nic = NetworkInterface(
                 id=id,
@@ -44,6 +51,7 @@ class MockNetworkInterfaces(OfSession, NetworkInterfaces):
                 network_id=network.id,
                 subnet_id=subnet.id if subnet else None,
                 instance_id=instance.id,
+                firewall_ids=walls,
             )
             state.network_interfaces = state.network_interfaces.having(nic)
             nics = (*instance.network_interface_ids, id)

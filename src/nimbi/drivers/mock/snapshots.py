@@ -33,6 +33,7 @@ class MockSnapshots(OfSession, Snapshots):
                 volume_id=volume.id,
                 created_at=datetime.now(UTC),
                 size_gib=volume.size_gib,
+                encrypted=volume.encrypted,
             )
             state.snapshots = state.snapshots.having(snapshot)
             state.remember("snapshots.create", new.token, id)

@@ -18,13 +18,17 @@ from nimbi.model.volumes import NewVolume, Volume, VolumeState, VolumeTarget
 
 DEFAULT_GIB = 1
 LARGEST_GIB = 65536
+KINDS = ("disk", "flash")
+FASTEST = 1_000_000
 
 
 @offered
 class MockVolumes(OfSession, Volumes):
     """Volumes, available at once."""
 
-    features: ClassVar[frozenset[str]] = frozenset({"volume_name", "volume_description"})
+    features: ClassVar[frozenset[str]] = frozenset(
+        {"volume_name", "volume_description", "volume_kind", "volume_encryption"}
+    )
 
     async def page(self, marker: str | None, limit: int) -> Page[Volume]:
         return self.paged(self.session.state.volumes, marker, limit)
@@ -83,9 +87,31 @@ def volume_of(state: State, new: NewVolume) -> Volume:
         size_gib=_size(state, new),
         created_at=datetime.now(UTC),
         realm_id=new.realm_id or DEFAULT_REALM,
+        kind=_kind(new),
+        iops=new.iops,
+        throughput_mib=new.throughput_mib,
+        encrypted=_is_encrypted(state, new),
     )
     state.volumes = state.volumes.having(volume)
     return volume
+
+
+def _kind(new: NewVolume) -> str | None:
+    if new.kind is not None and new.kind not in KINDS:
+        raise Invalid(f"volumes are of the kinds {', '.join(KINDS)}, not {new.kind!r}")
+    for number in (new.iops, new.throughput_mib):
+        if number is not None and not 1 <= number <= FASTEST:
+            raise Invalid(f"a volume takes 1 to {FASTEST} of that a second, not {number}")
+    return new.kind
+
+
+def _is_encrypted(state: State, new: NewVolume) -> bool | None:
+    source = state.snapshots.find(new.snapshot_id or "")
+    if source is None or not source.encrypted:
+        return new.encrypted
+    if new.encrypted is False:
+        raise Invalid(f"the snapshot {source.id!r} is encrypted, and so is a volume made of it")
+    return True
 
 
 def _size(state: State, new: NewVolume) -> int | float:

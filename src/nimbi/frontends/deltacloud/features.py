@@ -25,6 +25,11 @@ class WireFeature:
 FEATURES: Mapping[str, tuple[WireFeature, ...]] = {
     "images": (
         WireFeature("owner_id", "index", (optional("owner_id", "Only images of this owner."),)),
+        WireFeature(
+            "name_filter",
+            "index",
+            (optional("name", "Only images of this name; `*` is any text, `?` any character."),),
+        ),
         WireFeature("image_name", "create", (optional("name", "Name of the new image."),)),
         WireFeature(
             "image_description", "create", (optional("description", "Description of the image."),)
@@ -81,6 +86,30 @@ FEATURES: Mapping[str, tuple[WireFeature, ...]] = {
             ),
         ),
         WireFeature("sandboxing", "create", (optional("sandbox", "Start a sandbox."),)),
+        WireFeature(
+            "subnet", "create", (optional("subnet_id", "Subnet in which it gets its address."),)
+        ),
+        WireFeature(
+            "tags",
+            "create",
+            (
+                numbered("tag_name", "Name of a tag kept with the instance."),
+                numbered("tag_value", "Its value."),
+            ),
+        ),
+        WireFeature(
+            "spot",
+            "create",
+            (
+                optional("spot", "Start it on spare capacity, which the cloud may take back."),
+                optional("spot_max_price", "The most to pay an hour."),
+            ),
+        ),
+    ),
+    "firewalls": (
+        WireFeature(
+            "egress_rules", "rules", (optional("direction", "`egress` for what goes out."),)
+        ),
     ),
     "keys": (
         WireFeature(
@@ -92,6 +121,16 @@ FEATURES: Mapping[str, tuple[WireFeature, ...]] = {
         WireFeature(
             "volume_description", "create", (optional("description", "Description of the volume."),)
         ),
+        WireFeature(
+            "volume_kind",
+            "create",
+            (
+                optional("kind", "Kind of disk, by the cloud's own word."),
+                optional("iops", "Operations a second that it is to take."),
+                optional("throughput", "MiB a second that it is to take."),
+            ),
+        ),
+        WireFeature("volume_encryption", "create", (optional("encrypted", "Keep it encrypted."),)),
     ),
 }
 

@@ -204,6 +204,7 @@ def _responses(route: Route, path: str) -> Iterator[tuple[int, Json]]:
         yield 304, schemas.response(304)
     if route.operation == "content":
         yield 206, _success(route, 206)
+        yield 302, schemas.response(302)
         yield 416, schemas.response(416)
     for failure in sorted(_failures(route, path)):
         empty = failure == 404 and route.collection == "drivers"

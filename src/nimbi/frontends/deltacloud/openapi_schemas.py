@@ -78,6 +78,7 @@ RUN: Json = {
 }
 
 TEXTS: Mapping[int, str] = {
+    302: "For a client that asked for it: the cloud's own link to the content.",
     303: "For a browser: the page to go on with.",
     304: "The client has this answer already.",
     400: "A parameter, a header or the path is wrong.",
@@ -97,7 +98,7 @@ TEXTS: Mapping[int, str] = {
     503: "The cloud is full or cannot be reached.",
     504: "The cloud did not answer in time; it may have done the work.",
 }
-EMPTY = frozenset({303, 304, 406})
+EMPTY = frozenset({302, 303, 304, 406})
 
 EMPTY_404: Json = {"description": TEXTS[404]}
 

@@ -14,6 +14,7 @@ PROPERTIES = {
     "storage_gib": ("storage", "GB"),
     "architecture": ("architecture", "label"),
     "root_type": ("root_type", "label"),
+    "gpus": ("gpus", "count"),
 }
 
 

@@ -24,6 +24,9 @@ from nimbi.model.buckets import Blob, BlobContent, ByteRange
 from nimbi.wire.ranges import Span, UnsatisfiableRange, resolve, unsatisfied_range
 from nimbi.wire.xml import DECLARATION
 
+# A link is followed at once; the time is for clocks that differ, and for a slow start.
+LINK_S = 900
+
 CONDITIONS = (
     b"range",
     b"if-match",
@@ -76,7 +79,13 @@ async def destroy_blob(exchange: Exchange) -> Reply:
 
 
 async def content(exchange: Exchange) -> Reply:
-    """Answer with the content, or the asked part of it; conditions are those of RFC 9110."""
+    """Answer with the content, or the asked part of it; conditions are those of RFC 9110.
+
+    A client that asks for a redirect is led to the cloud itself, where that gives links.
+    """
+    led = exchange.parameters.flag("redirect") and exchange.method == "GET"
+    if led and exchange.cloud.supports(Blobs.link):
+        return await _led(exchange)
     asked = any(name in exchange.headers for name in CONDITIONS)
     if exchange.method != "HEAD" and not (asked and exchange.cloud.supports(Blobs.get)):
         return _content(await _opened(exchange, None), None)
@@ -90,6 +99,13 @@ async def content(exchange: Exchange) -> Reply:
             return _content(opened, span)
         # Another content came between: what was found out does not hold for that.
         await _given_up(opened)
+
+
+async def _led(exchange: Exchange) -> Reply:
+    url = await exchange.cloud.call(Blobs.link, *named(exchange), LINK_S)
+    # Whoever has the link may read the blob, so that no cache may keep it.
+    headers = (header("location", url), (b"cache-control", b"no-store"))
+    return Reply(302, headers=headers, signed=False)
 
 
 def _without_content(exchange: Exchange, blob: Blob) -> Reply | None:

@@ -6,7 +6,7 @@ from nimbi.frontends.deltacloud.render_json.instances import reference
 from nimbi.frontends.deltacloud.view import View, segment
 from nimbi.frontends.deltacloud.words import iso_text
 from nimbi.model.addresses import Address
-from nimbi.model.firewalls import AddressSource, Firewall, Rule, Source
+from nimbi.model.firewalls import AddressSource, Firewall, PrefixListSource, Rule, Source
 from nimbi.model.load_balancers import Listener, LoadBalancer
 
 
@@ -67,6 +67,8 @@ def _source(source: Source) -> dict[str, Any]:
             "address": source.address,
             "prefix": str(source.prefix),
         }
+    if isinstance(source, PrefixListSource):
+        return {"type": "prefix_list", "name": source.id}
     owner = {} if source.owner_id is None else {"owner": source.owner_id}
     return {"type": "group", "name": source.name, **owner}
 

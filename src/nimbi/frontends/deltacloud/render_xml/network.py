@@ -5,7 +5,7 @@ from urllib.parse import quote
 from nimbi.frontends.deltacloud.view import View, segment
 from nimbi.frontends.deltacloud.words import iso_text
 from nimbi.model.addresses import Address
-from nimbi.model.firewalls import AddressSource, Firewall, Rule, Source
+from nimbi.model.firewalls import AddressSource, Firewall, PrefixListSource, Rule, Source
 from nimbi.model.load_balancers import Listener, LoadBalancer
 from nimbi.wire.xml import cdata, escape
 
@@ -97,6 +97,8 @@ def _source(source: Source) -> str:
             f" family='{escape(source.family)}' prefix='{source.prefix}'"
             " type='address'></source>\n"
         )
+    if isinstance(source, PrefixListSource):
+        return f"          <source name='{escape(source.id)}' type='prefix_list'></source>\n"
     owner = f" owner='{escape(source.owner_id)}'" if source.owner_id is not None else ""
     return f"          <source name='{escape(source.name)}'{owner} type='group'></source>\n"
 

@@ -2,7 +2,7 @@
 
 import re
 
-from nimbi.frontends.deltacloud.parameters import Parameters
+from nimbi.frontends.deltacloud.parameters import Parameters, natural
 from nimbi.model.errors import Invalid
 from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.images import NewImage
@@ -10,6 +10,7 @@ from nimbi.model.instances import Command, NewInstance, UserFile
 from nimbi.model.keys import NewKey
 
 FIREWALLS = re.compile(r"firewalls\d*$", re.ASCII)
+TAG = re.compile(r"tag_name\d*", re.ASCII)
 USER_FILES = re.compile(r"user_files\d*", re.ASCII)
 
 MAX_COUNT = 100
@@ -35,6 +36,10 @@ async def new_instance(parameters: Parameters) -> NewInstance:
         device=parameters.line("device_name"),
         metrics=parameters.flag("metrics"),
         sandbox=parameters.flag("sandbox"),
+        subnet_id=parameters.line("subnet_id"),
+        tags=tags(parameters),
+        spot=parameters.flag("spot"),
+        spot_max_price=parameters.line("spot_max_price"),
     )
 
 
@@ -50,6 +55,18 @@ def sizes(parameters: Parameters) -> Sizes:
         storage_gib=parameters.number("hwp_storage"),
         architecture=parameters.line("hwp_architecture"),
     )
+
+
+def tags(parameters: Parameters) -> dict[str, str]:
+    """Return what `tag_name1` and `tag_value1`, and so on, tell; a tag without a value is empty."""
+    found: dict[str, str] = {}
+    for name in sorted(filter(TAG.fullmatch, parameters.texts), key=natural):
+        if (tag := parameters.line(name)) is None:
+            continue
+        if tag in found:
+            raise Invalid(f"the tag {tag!r} is told twice")
+        found[tag] = parameters.line(name.replace("tag_name", "tag_value", 1)) or ""
+    return found
 
 
 async def user_files(parameters: Parameters) -> tuple[UserFile, ...]:

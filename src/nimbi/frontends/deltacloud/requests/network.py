@@ -7,6 +7,7 @@ from nimbi.frontends.deltacloud.parameters import Parameters, natural
 from nimbi.model.errors import Invalid
 from nimbi.model.firewalls import (
     AddressSource,
+    Direction,
     GroupSource,
     NewFirewall,
     NewRule,
@@ -23,6 +24,7 @@ NO_SOURCES = "No sources. Specify at least one source ip address or group."
 
 # -1 is any port, and any type or code of icmp.
 LOWEST_PORT, HIGHEST_PORT = -1, 65535
+ICMP = {Protocol.ICMP, Protocol.ICMPV6}
 
 
 def new_firewall(parameters: Parameters) -> NewFirewall:
@@ -39,9 +41,15 @@ def new_rule(parameters: Parameters) -> NewRule:
     port_from = parameters.needed_integer("port_from", LOWEST_PORT, HIGHEST_PORT)
     port_to = parameters.needed_integer("port_to", LOWEST_PORT, HIGHEST_PORT)
     protocol = _protocol(parameters)
-    if protocol is not Protocol.ICMP and port_to < port_from:
+    if protocol not in ICMP and port_to < port_from:
         raise Invalid("parameter 'port_to' is below 'port_from'")
-    return NewRule(protocol=protocol, port_from=port_from, port_to=port_to, sources=sources)
+    return NewRule(
+        protocol=protocol,
+        port_from=port_from,
+        port_to=port_to,
+        sources=sources,
+        direction=_direction(parameters),
+    )
 
 
 def new_load_balancer(parameters: Parameters) -> NewLoadBalancer:
@@ -81,6 +89,15 @@ def new_network_interface(parameters: Parameters) -> NewNetworkInterface:
         subnet_id=subnet,
         name=parameters.line("name"),
     )
+
+
+def _direction(parameters: Parameters) -> Direction:
+    match (parameters.line("direction") or "ingress").lower():
+        case "ingress":
+            return "ingress"
+        case "egress":
+            return "egress"
+    raise Invalid("parameter 'direction' is ingress or egress")
 
 
 def _protocol(parameters: Parameters) -> Protocol:

@@ -6,6 +6,9 @@ from nimbi.model.errors import Invalid
 from nimbi.model.snapshots import NewSnapshot
 from nimbi.model.volumes import NewVolume, VolumeTarget
 
+# No disk does more in a second.
+FASTEST = 10**9
+
 
 def new_volume(parameters: Parameters) -> NewVolume:
     return NewVolume(
@@ -14,6 +17,10 @@ def new_volume(parameters: Parameters) -> NewVolume:
         snapshot_id=parameters.line("snapshot_id"),
         name=parameters.line("name"),
         description=parameters.text("description"),
+        kind=parameters.line("kind"),
+        iops=parameters.integer("iops", 1, FASTEST),
+        throughput_mib=parameters.integer("throughput", 1, FASTEST),
+        encrypted=parameters.flag("encrypted"),
     )
 
 

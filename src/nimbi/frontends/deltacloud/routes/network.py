@@ -1,6 +1,7 @@
 """Routes of addresses, firewalls and load balancers."""
 
 from nimbi.driver.network import Addresses, Firewalls, LoadBalancers
+from nimbi.frontends.deltacloud.features import of_operation
 from nimbi.frontends.deltacloud.formats import PAGES
 from nimbi.frontends.deltacloud.handlers import network
 from nimbi.frontends.deltacloud.handlers.collections import destroy, index, show
@@ -143,9 +144,9 @@ FIREWALLS = (
         needs=(Firewalls.create_rule,),
         capability="create_firewall_rule",
         parameters=(
-            optional("protocol", "tcp, udp or icmp."),
-            optional("port_from", "First port; for icmp the type."),
-            optional("port_to", "Last port; for icmp the code."),
+            optional("protocol", "tcp, udp, icmp, icmpv6 or any."),
+            optional("port_from", "First port; for icmp the type; -1 for any protocol."),
+            optional("port_to", "Last port; for icmp the code; -1 for any protocol."),
             numbered("ip_address", "Block of addresses, such as 10.0.0.0/8."),
             numbered("group", "Name of a firewall whose instances may come in."),
             Parameter(
@@ -154,6 +155,7 @@ FIREWALLS = (
                 spelling=r"group\d*owner",
             ),
         ),
+        features=of_operation("firewalls", "rules"),
     ),
     Route(
         verb="DELETE",

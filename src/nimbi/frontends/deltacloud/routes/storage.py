@@ -348,6 +348,9 @@ BLOBS = (
         handler=blobs.content,
         needs=(Blobs.read,),
         capability="blob_data",
+        parameters=(
+            optional("redirect", "`true` leads to the cloud's own link, where it gives links."),
+        ),
         any_accept=True,
     ),
     Route(
