@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from nimbi.qemu import Image, Missing, open_hypervisor
-from nimbi.qemu.programs import require
+from nimbi.qemu.host.programs import require
 
 T = TypeVar("T")
 

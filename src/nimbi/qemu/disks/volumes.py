@@ -57,8 +57,10 @@ class VolumeStore:
                 await self._attachments.settle(volume.id, within_s=0)
 
     async def keep_house(self) -> None:
-        """Go on with what is neither free nor attached: a guest may have let go meanwhile."""
+        """Go on with what is under way: a guest may have let go, a disk may have room again."""
         for volume in await self.all():
+            if volume.growing:
+                await self._settle_size(volume.id)
             if volume.hold in {Hold.ATTACHING, Hold.DETACHING}:
                 await self._attachments.settle(volume.id, within_s=0)
 
