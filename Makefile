@@ -46,7 +46,7 @@ else
 endif
 	@touch $@
 
-demo: $(READY) ## One program on two clouds: a real virtual machine, and a mock
+demo: $(READY) ## One program on three clouds: a real virtual machine, a mock, and EC2 by moto
 	@.ci/packages $(MACHINES)
 	@$(BIN)/python docs/examples/demo.py
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import blobs, guests, local_blobs, requests, starting
+from bench import blobs, ec2, guests, local_blobs, requests, s3, starting
 from bench.table import show
 
 MEASURES = {
     "requests": requests.measure,
     "blobs": blobs.measure,
+    "EC2": ec2.measure,
+    "S3": s3.measure,
     "local blobs": local_blobs.measure,
     "starting": starting.measure,
     "guests": guests.measure,

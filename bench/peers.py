@@ -2,9 +2,10 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.processes import Server, free_port, running
 
@@ -70,7 +71,9 @@ def starlette() -> Iterator[Server]:
 
 
 @contextmanager
-def nimbi(state: Path, driver: str = "mock") -> Iterator[Server]:
+def nimbi(
+    state: Path, driver: str = "mock", environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
     """Run `nimbi serve` on a cloud, as it is by default, its log in a file."""
     port = free_port()
     program = Path(sys.executable).with_name("nimbi")
@@ -79,6 +82,6 @@ def nimbi(state: Path, driver: str = "mock") -> Iterator[Server]:
     with running(
         [program, "serve", *flags, "--log", state / "log"],
         port,
-        {"NIMBI_STATE_DIR": str(state / "state")},
+        {"NIMBI_STATE_DIR": str(state / "state"), **environment},
     ) as server:
         yield server

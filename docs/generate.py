@@ -18,11 +18,13 @@ from nimbi.driver.operation import Collection
 from nimbi.frontends.deltacloud.routes.table import DOCUMENTED
 from nimbi.gateway.registry import Registry
 from nimbi.model import errors
-from nimbi.model.buckets import BlobFilter, NewBlob, NewBucket
+from nimbi.model.buckets import BlobCondition, BlobFilter, NewBlob, NewBucket
 from nimbi.model.features import Feature, features_of
+from nimbi.model.firewalls import NewRule
 from nimbi.model.images import ImageFilter, NewImage
 from nimbi.model.instances import InstanceFilter, NewInstance
 from nimbi.model.keys import NewKey
+from nimbi.model.networks import NewNetworkInterface
 from nimbi.model.volumes import NewVolume
 from nimbi.settings import SETTINGS
 
@@ -30,9 +32,11 @@ REQUESTS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "images": (ImageFilter, NewImage),
     "instances": (InstanceFilter, NewInstance),
     "keys": (NewKey,),
+    "firewalls": (NewRule,),
+    "network_interfaces": (NewNetworkInterface,),
     "volumes": (NewVolume,),
     "buckets": (NewBucket,),
-    "blobs": (BlobFilter, NewBlob),
+    "blobs": (BlobFilter, BlobCondition, NewBlob),
 }
 
 
@@ -164,7 +168,7 @@ def setting_list() -> str:
 
 def state_layout() -> str:
     """Return the table of what is below the local cloud's state directory."""
-    from nimbi.qemu.state import LAYOUT
+    from nimbi.qemu.state.layout import LAYOUT
 
     return table(["name", "what it holds"], ([f"`{name}`", text] for name, text in LAYOUT.items()))
 

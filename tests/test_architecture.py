@@ -23,8 +23,11 @@ LIBRARIES = {
     "cli": {"click", "msgspec", "rich", "yaml"},
     "connection": {"uvicorn"},
     "driver": {"msgspec"},
+    "drivers/ec2": {"lxml", "msgspec", "PIL"},
+    "drivers/eucalyptus": {"lxml", "msgspec"},
     "drivers/local": {"msgspec"},
     "drivers/mock": {"msgspec", "PIL"},
+    "drivers/s3": {"lxml", "msgspec"},
     "drivertest": {"msgspec", "pytest"},
     "frontends/deltacloud": {"jinja2", "msgspec", "PIL", "python_multipart", "starlette"},
     "frontends/consoles": {"msgspec", "starlette"},
@@ -36,7 +39,7 @@ LIBRARIES = {
     "qemu": {"cryptography", "pycdlib"},
     "server": {"starlette", "structlog"},
     "settings": {"msgspec"},
-    "wire": {"lxml", "msgspec"},
+    "wire": {"aiohttp", "lxml", "msgspec", "yarl"},
 }
 
 # Directories that hold no part of the repository.

@@ -19,7 +19,7 @@ def test_the_program_knows_no_cloud() -> None:
 
 
 @pytest.mark.guest
-def test_the_demo_runs_on_both_clouds_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_runs_on_three_clouds_and_leaves_nothing(tmp_path: Path) -> None:
     if not shutil.which("qemu-system-x86_64") and os.environ.get("CI") != "true":
         pytest.skip("qemu-system-x86 is not installed")
     done = subprocess.run(
@@ -31,4 +31,5 @@ def test_the_demo_runs_on_both_clouds_and_leaves_nothing(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "two-clouds" in done.stdout
+    assert all(cloud in done.stdout for cloud in ("local", "mock", "ec2"))
     assert "no process is left" in done.stdout

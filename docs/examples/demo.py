@@ -1,13 +1,19 @@
-"""What `make demo` runs: one_code_two_clouds.py, unchanged, on a real cloud and on a mock."""
+"""What `make demo` runs: one_code_two_clouds.py, unchanged, on three clouds.
+
+A real one on this machine, a mock, and AWS's EC2 as moto stands in for it. Nothing leaves this
+machine.
+"""
 
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -19,12 +25,14 @@ CLIENT = HERE / "one_code_two_clouds.py"
 STATE = Path(os.environ.get("NIMBI_STATE_DIR") or HERE.parents[1] / ".demo").absolute()
 FACTS = ("image", "profile", "instance", "running after", "address", "page", "left over")
 
-# The mock's login is fixed; that of the local cloud is made up for this run.
+# The mock's login is fixed, moto takes any; that of the local cloud is made up for this run.
 LOGINS = {"local": ("demo", secrets.token_urlsafe(12)), "mock": ("mockuser", "mockpassword")}
+if find_spec("moto"):
+    LOGINS["ec2"] = ("AKIAIOSFODNN7EXAMPLE", secrets.token_urlsafe(30))
 
 # The page of a real machine is titled with the name that the program gave it; a made-up machine has
-# a name that leads nowhere.
-PAGES = {"local": "two-clouds", "mock": "none: "}
+# an address that leads nowhere.
+PAGES = {"local": "two-clouds", "mock": "none: ", "ec2": "none: "}
 
 # What the program does after it told this.
 STEPS = {
@@ -35,11 +43,62 @@ STEPS = {
     "page": "removing it again",
 }
 
+COUNTS = {2: "two", 3: "three"}
+
 console = Console()
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def moto() -> Iterator[dict[str, str]]:
+    """Run moto; give the variables that make whoever has them call it instead of AWS."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=without_aws())
+    try:
+        until = time.monotonic() + 60
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > until:
+                raise SystemExit("moto did not start")
+            time.sleep(0.1)
+        yield {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.1", port)) == 0
+
+
+def without_aws() -> dict[str, str]:
+    """Return this process's environment without a login or an endpoint of AWS."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+@contextmanager
+def nowhere() -> Iterator[dict[str, str]]:
+    """Give variables with which a program reaches this machine alone.
+
+    moto makes addresses up, which belong to somebody.
+    """
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # it is not listened to, and nobody else can take it
+        refusing = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        yield {"http_proxy": refusing, "https_proxy": refusing, "no_proxy": "127.0.0.1"}
+
+
+@contextmanager
+def server(stand_in: Mapping[str, str]) -> Iterator[str]:
     """Run `nimbi serve` and give its URL; afterwards it has ended, with status 0."""
     user, password = LOGINS["local"]
     logins = {"NIMBI_LOCAL_USER": user, "NIMBI_LOCAL_PASSWORD": password}
@@ -48,7 +107,7 @@ def server() -> Iterator[str]:
     STATE.mkdir(mode=0o700, exist_ok=True)
     process = subprocess.Popen(
         [*command, *flags],
-        env=os.environ | logins | {"NIMBI_STATE_DIR": str(STATE)},
+        env=without_aws() | logins | {"NIMBI_STATE_DIR": str(STATE)} | stand_in,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -65,13 +124,16 @@ def server() -> Iterator[str]:
             raise SystemExit(f"the server ended with status {process.returncode}")
 
 
-def run(cloud: str, entry_point: str, progress: Progress) -> dict[str, str]:
+def run(
+    cloud: str, entry_point: str, network: Mapping[str, str], progress: Progress
+) -> dict[str, str]:
     """Run the program on one cloud; return what it told, by name."""
     task = progress.add_task(f"{cloud}: {STEPS['']}", total=None)
     command = [sys.executable, CLIENT, entry_point, cloud, *LOGINS[cloud]]
     told = {"cloud": cloud}
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+    env = os.environ | network
+    with subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stdout:
@@ -88,7 +150,7 @@ def run(cloud: str, entry_point: str, progress: Progress) -> dict[str, str]:
 
 def table(rows: list[dict[str, str]]) -> Table:
     """Return what the runs told, a column a cloud."""
-    shown = Table(title="One program, two clouds", title_justify="left")
+    shown = Table(title=f"One program, {COUNTS[len(rows)]} clouds", title_justify="left")
     shown.add_column()
     for row in rows:
         shown.add_column(row["cloud"], overflow="fold")
@@ -124,8 +186,12 @@ def problems(rows: list[dict[str, str]]) -> list[str]:
 def main() -> None:
     began = time.monotonic()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with server() as entry_point, Progress(*columns, console=console) as progress:
-        rows = [run(cloud, entry_point, progress) for cloud in LOGINS]
+    with ExitStack() as stack:
+        stand_in = stack.enter_context(moto()) if "ec2" in LOGINS else {}
+        networks = {"ec2": stack.enter_context(nowhere())}
+        entry_point = stack.enter_context(server(stand_in))
+        progress = stack.enter_context(Progress(*columns, console=console))
+        rows = [run(cloud, entry_point, networks.get(cloud, {}), progress) for cloud in LOGINS]
     console.print(table(rows))
     wrong = problems(rows)
     for line in wrong:
@@ -133,7 +199,7 @@ def main() -> None:
     if wrong:
         raise SystemExit(1)
     console.print(
-        "Both machines are gone, the server has ended, no process is left "
+        "All machines are gone, the servers have ended, no process is left "
         f"({time.monotonic() - began:.0f} s)."
     )
 

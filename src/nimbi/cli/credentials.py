@@ -23,7 +23,7 @@ def credentials(driver: str, basic: bool) -> None:
     """
     import msgspec
 
-    from nimbi.driver.interface import Place
+    from nimbi.driver.interface import Place, UserAndPassword
     from nimbi.gateway.registry import Registry
     from nimbi.model.errors import CloudError
     from nimbi.settings import SettingsError, load
@@ -36,7 +36,7 @@ def credentials(driver: str, basic: bool) -> None:
         fail(str(error))
     except OSError as error:
         fail(f"the login cannot be read: {error}")
-    if login is None:
+    if not isinstance(login, UserAndPassword):
         fail(f"{driver} has no login of its own: use one that its cloud knows")
     values = msgspec.to_builtins(login)
     if basic:

@@ -1,0 +1,160 @@
+"""What all sessions of this process share."""
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from nimbi.driver.interface import Place
+from nimbi.drivers.ec2.logins.chain import found
+from nimbi.drivers.ec2.logins.ground import Ground
+from nimbi.drivers.ec2.logins.lease import Lease, Renewed
+from nimbi.drivers.ec2.objects.room import MIB, Room
+from nimbi.drivers.ec2.profiles import Profiles, read_profiles
+from nimbi.drivers.ec2.settings import Settings
+from nimbi.drivers.ec2.sharing import Shared
+from nimbi.model.errors import CloudError
+from nimbi.wire.budget import Budgets
+from nimbi.wire.http import HttpClient, open_client
+
+T = TypeVar("T")
+
+# How long a thing that was just made may be unknown to other parts of the cloud.
+FRESH_S = 60.0
+# AWS refuses what was signed more than five minutes ago or ahead.
+SKEW = timedelta(minutes=4)
+MOST_FRESH = 10_000
+
+
+class Fresh:
+    """Ids of what was made less than a minute ago."""
+
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or (lambda: asyncio.get_running_loop().time())
+        self._until: OrderedDict[str, float] = OrderedDict()
+
+    def add(self, id: str) -> None:
+        """Remember an id for a minute."""
+        now = self._clock()
+        self._until[id] = now + FRESH_S
+        self._until.move_to_end(id)
+        # All last equally long, so the first are the oldest.
+        while len(self._until) > MOST_FRESH or next(iter(self._until.values())) <= now:
+            self._until.popitem(last=False)
+
+    def discard(self, ids: Iterable[str]) -> None:
+        """Forget ids of what is gone."""
+        for id in ids:
+            self._until.pop(id, None)
+
+    def __contains__(self, id: str) -> bool:
+        return self._until.get(id, 0.0) > self._clock()
+
+    def any_in(self, words: str) -> bool:
+        """Return whether a text, such as an error's, names a fresh id."""
+        return any(id in words for id in self._until if id in self)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The connections, what is remembered between calls, and what the environment says.
+
+    `environment` and `profiles` are those of the user who runs this program.
+    """
+
+    http: HttpClient
+    settings: Settings
+    environment: Mapping[str, str]
+    profiles: Profiles
+    fresh: Fresh = field(default_factory=Fresh)
+    shared: Shared = field(default_factory=Shared)
+    budgets: Budgets = field(default_factory=Budgets)
+    # Logins that differ in their secret only must be told apart, and no secret told by that.
+    salt: bytes = field(default_factory=lambda: os.urandom(16), repr=False)
+    _sources: dict[str | None, Renewed] = field(default_factory=dict)
+    _skews: dict[str, timedelta] = field(default_factory=dict)
+
+    @cached_property
+    def room(self) -> Room:
+        """The memory that all blobs under way share."""
+        return Room(self.settings.parts_memory_mib * MIB)
+
+    async def cached(self, key: Hashable, age_s: float, make: Callable[[], Awaitable[T]]) -> T:
+        """Return an answer at most `age_s` old, made once for all who ask at the same time.
+
+        `key` must name the login and the region, when the answer depends on them: see
+        `Session.key`.
+        """
+        return await self.shared.get(key, age_s, make)
+
+    def own_source(self, profile: str | None) -> Renewed:
+        """Return the keys of this very user, or of one of their profiles, for all sessions.
+
+        Files are read again whenever new keys are needed.
+        """
+
+        async def fetch() -> Lease:
+            profiles = read_profiles(self.environment, profile)
+            return await found(
+                Ground(self.http, self.settings, self.environment, profiles), profile
+            )
+
+        source = self._sources.get(profile)
+        if source is None:
+            source = self._sources[profile] = Renewed(f"own {profile or ''}", fetch)
+        return source
+
+    async def aclose(self) -> None:
+        """Stop what is under way."""
+        for source in self._sources.values():
+            await source.aclose()
+        await self.shared.aclose()
+
+    def now(self, url: str) -> datetime | None:
+        """Return the time as the server of a URL sees it; None when its clock agrees with ours."""
+        skew = self._skews.get(url)
+        return None if skew is None else datetime.now(UTC) + skew
+
+    def set_clock(self, url: str, server_time: datetime | None) -> bool:
+        """Go by a server's clock from now on; return whether it tells another time than before."""
+        if server_time is None:
+            return False
+        skew = server_time - datetime.now(UTC)
+        if abs(skew - self._skews.get(url, timedelta())) < SKEW:
+            return False
+        self._skews[url] = skew
+        return True
+
+
+@asynccontextmanager
+async def start(settings: Settings, _place: Place) -> AsyncIterator[Backend]:
+    """Open what all sessions share. Raises CloudError for files that cannot be read."""
+    environment = os.environ
+    profiles = read_profiles(environment, settings.profile)
+    ca_file = (
+        settings.ca_file
+        or environment.get("AWS_CA_BUNDLE")
+        or profiles.current_or_nothing.get("ca_bundle")
+    )
+    try:
+        client = open_client(ca_file=_path(ca_file))
+        async with client as http:
+            backend = Backend(http, settings, environment, profiles)
+            try:
+                yield backend
+            finally:
+                await backend.aclose()
+    except OSError as error:
+        raise CloudError(
+            f"the certificates of {ca_file} cannot be read: {error.strerror}"
+        ) from error
+
+
+def _path(file: str | None) -> Path | None:
+    return Path(file).expanduser() if file else None

@@ -1,0 +1,115 @@
+"""Login to a Eucalyptus cloud, and what of AWS's API it does not take."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Any
+
+from nimbi.driver.interface import Account
+from nimbi.drivers.ec2.backend import Backend
+from nimbi.drivers.ec2.endpoints import SERVICES, Endpoints
+from nimbi.drivers.ec2.login import source_of
+from nimbi.drivers.ec2.objects.client import ObjectClient
+from nimbi.drivers.ec2.objects.sessions import objects_of
+from nimbi.drivers.ec2.query import text
+from nimbi.drivers.ec2.session import Element
+from nimbi.drivers.ec2.session import Session as AwsSession
+from nimbi.drivers.eucalyptus.places import FORM, check_allowed, urls_of
+from nimbi.drivers.eucalyptus.settings import Settings
+from nimbi.model.errors import Invalid
+
+# What signatures name; a cloud takes any.
+REGION = "eucalyptus"
+
+# Parameters of AWS that are younger than Eucalyptus, which refuses a request with any of them. They
+# say what it does anyway, or how long a list's pages are: it gives each list as a whole.
+YOUNGER = frozenset(
+    {
+        "AllAvailabilityZones",
+        "AllowReassociation",
+        "DeleteAssociatedSnapshots",
+        "Domain",
+        "EnaSupport",
+        "IncludeDeprecated",
+        "IncludeDisabled",
+        "IncludePublicKey",
+        "KeyFormat",
+        "KeyType",
+        "Latest",
+        "MaxResults",
+        "MetadataOptions",
+        "NextToken",
+    }
+)
+TAGS = "TagSpecification"
+# What a new thing that can have tags is known by in the answer that tells of it.
+MADE = {
+    "CreateImage": "imageId",
+    "CreateSecurityGroup": "groupId",
+    "CreateSnapshot": "snapshotId",
+    "CreateVolume": "volumeId",
+    "RegisterImage": "imageId",
+    "RunInstances": "instancesSet/item/instanceId",
+}
+
+
+class Session(AwsSession):
+    """One login to one cloud."""
+
+    @cached_property
+    def objects(self) -> ObjectClient:
+        """The way to call Walrus: it finds buckets in paths, and knows no conditions of writes."""
+        return objects_of(self, path_style=True, has_conditions=False)
+
+    async def ec2(
+        self, action: str, parameters: Mapping[str, Any] | None = None, *, changes: bool = False
+    ) -> Element:
+        """Return the root of the answer; tags of what is made are set by a call of their own."""
+        asked = {name: value for name, value in (parameters or {}).items() if name not in YOUNGER}
+        tags = asked.pop(TAGS, None)
+        if action != "RunInstances":
+            asked.pop("ClientToken", None)
+        answer = await super().ec2(action, asked, changes=changes)
+        if tags and action in MADE:
+            ids = [found.text for found in answer.iterfind(f".//{MADE[action]}") if found.text]
+            wish = {"ResourceId": ids, "Tag": tags[0]["Tag"]}
+            await super().ec2("CreateTags", wish, changes=True)
+        return answer
+
+    async def owner_id(self) -> str:
+        """Return the account's number, which is that of whoever owns its firewalls."""
+
+        async def asked() -> str:
+            answer = await self.ec2("DescribeSecurityGroups")
+            return text(answer, "securityGroupInfo/item/ownerId") or ""
+
+        return await self.backend.cached(("owner", *self.key), 3600.0, asked)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells this login at this cloud from others."""
+        login, _ = super().key
+        return (login, self._place)
+
+    @property
+    def _place(self) -> str:
+        return ";".join(self.endpoints.urls[name] for name in sorted(self.endpoints.urls))
+
+
+@asynccontextmanager
+async def open_session(backend: Backend, account: Account) -> AsyncIterator[Session]:
+    """Log in to the cloud that the provider, or else the settings, name. Raises Invalid."""
+    settings = backend.settings
+    own = settings.provider if isinstance(settings, Settings) else None
+    provider = account.provider or own
+    if provider is None:
+        raise Invalid(f"eucalyptus needs a provider: {FORM}")
+    urls = urls_of(provider)
+    if isinstance(settings, Settings) and provider != own:
+        for url in urls.values():
+            check_allowed(url, settings.allowed_hosts)
+    versions = {name: service.version for name, service in SERVICES.items()}
+    if isinstance(settings, Settings):
+        versions["ec2"] = settings.api_version
+    endpoints = Endpoints(settings.region or REGION, "aws", urls, frozenset(urls), versions)
+    yield Session(backend, endpoints, source_of(account.credentials, backend))
