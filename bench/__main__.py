@@ -1,5 +1,6 @@
-"""Runs all measures, one after the other, and prints one table."""
+"""Runs measures, one after the other, and prints one table: all, or those that are named."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,14 +21,17 @@ MEASURES = {
 
 
 def main() -> None:
+    chosen = sys.argv[1:] or list(MEASURES)
+    if unknown := set(chosen) - set(MEASURES):
+        raise SystemExit(f"there is no measure {', '.join(unknown)}, only {', '.join(MEASURES)}")
     console = Console(stderr=True)
     lines = []
     with tempfile.TemporaryDirectory(prefix="nimbi-bench-") as place:
         # nginx's worker, another user when root runs this, must get through to its files.
         Path(place).chmod(0o711)
-        for name, measure in MEASURES.items():
+        for name in chosen:
             with console.status(f"measuring {name}"):
-                lines += measure(Path(place))
+                lines += MEASURES[name](Path(place))
     show(lines)
 
 

@@ -37,10 +37,15 @@ def _rules(ec2: Any) -> frozenset[str]:
     return _ids(rules, "SecurityGroupRuleId")
 
 
+def _balancers(elb: Any) -> list[Mapping[str, Any]]:
+    pages = elb.get_paginator("describe_load_balancers").paginate()
+    return [balancer for page in pages for balancer in page["LoadBalancers"]]
+
+
 def _listeners(elb: Any) -> frozenset[str]:
     return frozenset(
         listener["ListenerArn"]
-        for balancer in elb.describe_load_balancers()["LoadBalancers"]
+        for balancer in _balancers(elb)
         for listener in elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])[
             "Listeners"
         ]
@@ -87,7 +92,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], frozenset[str]]]] = {
     ),
     "load_balancers": (
         "elbv2",
-        lambda c: _ids(c.describe_load_balancers()["LoadBalancers"], "LoadBalancerArn"),
+        lambda c: _ids(_balancers(c), "LoadBalancerArn"),
     ),
     "target_groups": (
         "elbv2",

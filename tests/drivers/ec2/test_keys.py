@@ -1,6 +1,7 @@
 """Keys: what is imported, and what becomes of a private key that got lost."""
 
 import base64
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ RSA = rsa.generate_private_key(65537, 2048).public_key().public_bytes(*OPENSSH).
 ECDSA = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(*OPENSSH).decode()
 
 
-@pytest.mark.parametrize("line", [ED25519, RSA, f"{ED25519} me@example", f"  {RSA} a b c\n"])
+@pytest.mark.parametrize(
+    "line", [ED25519, RSA, f"{ED25519} me@example", f"  {RSA} a b c\n"], ids=map(str, count())
+)
 def test_keys_of_both_kinds_are_taken(line: str) -> None:
     assert checked(line).split()[:2] == line.split()[:2]
 
@@ -43,13 +46,14 @@ def blob(*parts: bytes) -> str:
         ED25519[:-8],
         "\ud800",
     ],
+    ids=map(str, count()),
 )
 def test_what_is_no_key_of_these_kinds_is_invalid(line: str) -> None:
     with pytest.raises(Invalid):
         checked(line)
 
 
-@pytest.mark.parametrize("line", [ED25519, RSA])
+@pytest.mark.parametrize("line", [ED25519, RSA], ids=["ed25519", "rsa"])
 async def test_an_imported_key_is_known_by_its_name(cloud: Cloud, line: str) -> None:
     new = await cloud.keys.create(NewKey(name="my key", public_key=line))
     assert new.id == new.name == "my key"

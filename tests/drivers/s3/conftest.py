@@ -1,13 +1,12 @@
 """Stores that speak S3, each started once in a run of a worker, and logins to them."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.drivers.s3.gaps import gap
-from tests.targets import moto_s3
 
 from nimbi.driver.interface import Account, Place
 from nimbi.drivers.ec2.backend import start
@@ -24,25 +23,6 @@ from nimbi.drivertest import opened
 from nimbi.gateway.cloud import Cloud
 
 LOGIN = AccessKey("AKIATESTTESTTESTTEST", "secret/of+the=test")
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what the environment says of AWS, and of proxies."""
-    moto_s3.without_aws(monkeypatch)
-
-
-@pytest.fixture(scope="session")
-def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with moto_s3.running(tmp_path_factory.mktemp("moto")) as url:
-        yield url
-
-
-@pytest.fixture
-def moto(moto_server: str) -> str:
-    """Give the URL of a moto server that holds nothing yet."""
-    moto_s3.reset(moto_server)
-    return moto_server
 
 
 @pytest.fixture

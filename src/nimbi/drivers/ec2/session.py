@@ -20,7 +20,7 @@ from nimbi.drivers.ec2.query import encoded, flatten, text
 from nimbi.drivers.ec2.regions import is_closed
 from nimbi.drivers.ec2.settings import Settings
 from nimbi.drivers.ec2.settling import settled
-from nimbi.model.errors import Forbidden, Throttled
+from nimbi.model.errors import Forbidden, Throttled, UnknownOutcome
 from nimbi.wire.budget import OverBudget
 from nimbi.wire.http import HttpClient, Request
 from nimbi.wire.sigv4 import Keys, Scope, signed
@@ -38,6 +38,9 @@ ENDINGS = ("Delete", "Deregister", "Release", "Terminate")
 
 # Whose service is not EC2 itself.
 SERVICE_OF = {"load_balancers": "elb", "metrics": "cloudwatch", "buckets": "s3", "blobs": "s3"}
+
+SERVER_ERROR = 500
+"""From this status on nobody knows whether a change was made."""
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 
@@ -100,11 +103,19 @@ class Session:
         `parameters` are as `query.flatten` takes them. `changes` is whether a lost answer may mean
         that the cloud has changed.
         """
-        answer = await self._call("ec2", action, parameters, changes)
-        if changes and action.startswith(ENDINGS):
-            # What was taken away is not unknown because it is too new.
-            self.backend.fresh.discard(value for _, value in flatten(parameters or {}))
+        try:
+            answer = await self._call("ec2", action, parameters, changes)
+        except (UnknownOutcome, AwsError) as error:
+            if not isinstance(error, AwsError) or error.status >= SERVER_ERROR:
+                self._perhaps_ended(action, parameters)
+            raise
+        self._perhaps_ended(action, parameters)
         return answer
+
+    def _perhaps_ended(self, action: str, parameters: Mapping[str, Any] | None) -> None:
+        """Forget that a thing is new: what was taken away is not unknown because of that."""
+        if action.startswith(ENDINGS):
+            self.backend.fresh.discard(value for _, value in flatten(parameters or {}))
 
     async def elb(
         self, action: str, parameters: Mapping[str, Any] | None = None, *, changes: bool = False
