@@ -41,6 +41,12 @@ MOTO: dict[str, str] = {
     "TestNetworkInterfaces.test_an_interface_does_not_point_at_a_destroyed_instance": (
         "it stays attached to what is terminated"
     ),
+    "TestNetworkInterfaces.test_every_reference_leads_to_a_thing": (
+        "interfaces stay attached to what is terminated"
+    ),
+    "TestFirewalls.test_a_rule_that_makes_no_sense_is_invalid[unknown prefix list]": (
+        "it takes any id for that of a prefix list"
+    ),
     "TestSubnets.test_a_subnet_with_an_interface_in_it_stays": "it deletes it all the same",
     "TestLoadBalancers.test_a_list_loses_and_doubles_nothing_while_things_come_and_go": (
         "it breaks at the marker of what is gone"

@@ -1,9 +1,11 @@
 """Login to a Eucalyptus cloud, and what of AWS's API it does not take."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
+
+from lxml.etree import SubElement
 
 from nimbi.driver.interface import Account
 from nimbi.drivers.ec2.backend import Backend
@@ -71,9 +73,11 @@ class Session(AwsSession):
             asked.pop("ClientToken", None)
         answer = await super().ec2(action, asked, changes=changes)
         if tags and action in MADE:
-            ids = [found.text for found in answer.iterfind(f".//{MADE[action]}") if found.text]
-            wish = {"ResourceId": ids, "Tag": tags[0]["Tag"]}
+            made = [found for found in answer.iterfind(f".//{MADE[action]}") if found.text]
+            wish = {"ResourceId": [found.text for found in made], "Tag": tags[0]["Tag"]}
             await super().ec2("CreateTags", wish, changes=True)
+            for found in made:
+                _tell(found.getparent(), tags[0]["Tag"])
         return answer
 
     async def owner_id(self) -> str:
@@ -94,6 +98,19 @@ class Session(AwsSession):
     @property
     def _place(self) -> str:
         return ";".join(self.endpoints.urls[name] for name in sorted(self.endpoints.urls))
+
+
+def _tell(thing: Element | None, tags: Iterable[Mapping[str, str]]) -> None:
+    """Write tags into an answer that is older than they are."""
+    if thing is None:
+        return
+    for old in thing.findall("tagSet"):
+        thing.remove(old)
+    tag_set = SubElement(thing, "tagSet")
+    for tag in tags:
+        item = SubElement(tag_set, "item")
+        SubElement(item, "key").text = tag["Key"]
+        SubElement(item, "value").text = tag["Value"]
 
 
 @asynccontextmanager
