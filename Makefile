@@ -22,7 +22,11 @@ CLOUD := ip:iproute2 nsenter:util-linux nft:nftables dnsmasq:dnsmasq-base pasta:
 	/usr/lib/syslinux/mbr/gptmbr.bin:syslinux-common syslinux:syslinux \
 	/usr/share/OVMF/OVMF_CODE_4M.fd:ovmf \
 	/usr/lib/systemd/boot/efi/systemd-bootx64.efi:systemd-boot-efi qemu-ga:qemu-guest-agent
-PEERS := nginx:nginx-light wrk:wrk curl:curl
+# OpenStack's object store, which the tests of S3 run against.
+STORES := swift-proxy-server:swift-proxy swift-account-server:swift-account \
+	swift-container-server:swift-container swift-object-server:swift-object \
+	swift-ring-builder:swift memcached:memcached
+PEERS := s3cmd:s3cmd aws:awscli nginx:nginx-light wrk:wrk curl:curl
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -51,6 +55,7 @@ demo: $(READY) ## One program on three clouds: a real virtual machine, a mock, a
 	@$(BIN)/python docs/examples/demo.py
 
 test: setup ## Run all tests
+	@if ! .ci/packages $(STORES) && [ "$${CI:-}" = true ]; then exit 1; fi
 	@$(BIN)/python -m pytest -q -n 2
 
 check: $(READY) ## Lint, format, types, layers, generated docs

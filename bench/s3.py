@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nimbi
+from bench.peers import nginx
 from bench.peers import nimbi as serving
 from bench.processes import MIB, Server, free_port, running
 from bench.table import Line
@@ -22,7 +23,7 @@ SIZE_MIB = 256
 LARGE_MIB = 1024
 ROUNDS = 3
 STREAMS = 16
-GOALS = {"down": 0.8, "up": 0.75}
+DOWN_GOAL, UP_GOAL = 0.8, 0.75
 CROWD_GOAL = 0.55
 STREAM_MIB = 1.0
 PARTS_GOAL = 0.9
@@ -46,7 +47,8 @@ def measure(place: Path) -> list[Line]:
             file.write(os.urandom(MIB))
     try:
         with store(SIZE_MIB * MIB) as there:
-            return [*_through(place, there, content), _in_parts(there, content)]
+            lines = [_up(place, there, content), _in_parts(there, content)]
+        return [*_down(place, content), *lines]
     finally:
         content.unlink()
 
@@ -60,29 +62,29 @@ def store(size_bytes: int) -> Iterator[Server]:
         yield server
 
 
-def _through(place: Path, there: Server, content: Path) -> list[Line]:
-    walls: dict[str, list[float]] = {}
-    upload = place / "s3-upload"
-    with upload.open("wb") as file, content.open("rb") as source:
-        file.write(source.read(SIZE_MIB * MIB))
-    settings = {"AWS_ENDPOINT_URL_S3": there.url, **AWS_ENVIRONMENT}
-    with _environment(settings), serving(place / "nimbi-s3", "s3") as ours:
-        blob, direct = f"{ours.url}/api/buckets/bench/blob", f"{there.url}/bench/blob"
-        _curls(1, f"{blob}/content")
-        ours.forget_peak()
-        for _ in range(ROUNDS):
-            walls.setdefault("down", []).append(_curls(1, direct) / _curls(1, f"{blob}/content"))
-            walls.setdefault("up", []).append(
-                _curls(1, "-T", str(upload), direct) / _curls(1, "-T", str(upload), blob)
-            )
-        alone = ours.memory_mib("VmHWM")
-        walls["crowd"] = [_curls(STREAMS, direct) / _curls(STREAMS, f"{blob}/content")]
-        crowd = ours.memory_mib("VmHWM")
-        _curls(1, "--limit-rate", "50M", f"{blob}/content")
-        slow = ours.memory_mib("VmHWM")
-    upload.unlink()
+def _down(place: Path, content: Path) -> list[Line]:
+    """Measure blobs on their way down from nginx, which has them on its disk."""
+    walls: dict[str, list[float]] = {"down": [], "crowd": []}
+    with nginx(place / "nginx-s3") as there:
+        (place / "nginx-s3" / "files" / "bench").mkdir()
+        blob = place / "nginx-s3" / "files" / "bench" / "blob"
+        with blob.open("wb") as file, content.open("rb") as source:
+            file.write(source.read(SIZE_MIB * MIB))
+        with _through(place / "nimbi-down", there.url) as ours:
+            direct, passed = f"{there.url}/bench/blob", f"{ours.url}/api/buckets/bench/blob/content"
+            _curls(1, passed)
+            ours.forget_peak()
+            for _ in range(ROUNDS):
+                walls["down"].append(_curls(1, direct) / _curls(1, passed))
+            alone = ours.memory_mib("VmHWM")
+            for _ in range(ROUNDS):
+                walls["crowd"].append(_curls(STREAMS, direct) / _curls(STREAMS, passed))
+            crowd = ours.memory_mib("VmHWM")
+            _curls(1, "--limit-rate", "50M", passed)
+            slow = ours.memory_mib("VmHWM")
+        blob.unlink()
     return [
-        *(_ratio(f"S3: blob of {SIZE_MIB} MiB {way}", walls[way], GOALS[way]) for way in GOALS),
+        _ratio(f"S3: blob of {SIZE_MIB} MiB down", walls["down"], DOWN_GOAL),
         _ratio(f"S3: {STREAMS} blobs of {SIZE_MIB} MiB down at once", walls["crowd"], CROWD_GOAL),
         Line(
             "S3: memory that each further stream adds",
@@ -100,6 +102,30 @@ def _through(place: Path, there: Server, content: Path) -> list[Line]:
             at_least=False,
         ),
     ]
+
+
+def _up(place: Path, there: Server, content: Path) -> Line:
+    """Measure a blob on its way up, in parts, to a store that forgets it."""
+    upload = place / "s3-upload"
+    with upload.open("wb") as file, content.open("rb") as source:
+        file.write(source.read(SIZE_MIB * MIB))
+    walls = []
+    with _through(place / "nimbi-up", there.url) as ours:
+        direct, passed = f"{there.url}/bench/blob", f"{ours.url}/api/buckets/bench/blob"
+        for _ in range(ROUNDS):
+            walls.append(
+                _curls(1, "-T", str(upload), direct) / _curls(1, "-T", str(upload), passed)
+            )
+    upload.unlink()
+    return _ratio(f"S3: blob of {SIZE_MIB} MiB up", walls, UP_GOAL)
+
+
+@contextmanager
+def _through(place: Path, url: str) -> Iterator[Server]:
+    """Run Nimbi on a store of S3."""
+    settings = {"AWS_ENDPOINT_URL_S3": url, **AWS_ENVIRONMENT}
+    with _environment(settings), serving(place, "s3") as ours:
+        yield ours
 
 
 def _curls(count: int, *arguments: str) -> float:

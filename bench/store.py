@@ -15,6 +15,7 @@ BEGUN = (
     b"<InitiateMultipartUploadResult><UploadId>upload</UploadId></InitiateMultipartUploadResult>"
 )
 ENDED = b'<CompleteMultipartUploadResult><ETag>"0-1"</ETag></CompleteMultipartUploadResult>'
+PLACE = b"<LocationConstraint>eu-west-1</LocationConstraint>"
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int) -> None:
@@ -36,7 +37,9 @@ async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: 
     body = b""
     if method == "POST":
         body = BEGUN if "uploads" in query else ENDED
-    is_blob = method in {"GET", "HEAD"}
+    if method == "GET" and query:
+        body = PLACE  # the one question that clients have beside: ?location
+    is_blob = method in {"GET", "HEAD"} and not body
     length = size if is_blob else len(body)
     writer.write(
         f'HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: "{etag}"\r\n'
@@ -44,7 +47,7 @@ async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: 
         "Last-Modified: Sat, 21 Nov 2026 10:00:00 GMT\r\n\r\n".encode()
     )
     writer.write(body)
-    for start in range(0, size if method == "GET" else 0, CHUNK):
+    for start in range(0, size if is_blob and method == "GET" else 0, CHUNK):
         writer.write(ZEROS[: size - start])
         await writer.drain()
 

@@ -7,7 +7,6 @@ import pytest
 from tests.wire.servers import Connection, echo, serving, settled
 
 from nimbi.wire.http import (
-    CHUNK_BYTES,
     MIB,
     AnswerLost,
     HttpClient,
@@ -261,7 +260,8 @@ async def test_a_big_answer_passes_through_little_memory(http: HttpClient) -> No
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert taken == size
-    assert largest <= CHUNK_BYTES
+    # What is buffered, and what one look at the socket brings.
+    assert largest <= MIB // 2
     assert peak < 8 * MIB
 
 

@@ -15,7 +15,9 @@ from nimbi.wire.proxies import Proxy, proxies_from_environment
 
 MIB = 2**20
 LIMIT_BYTES = 64 * MIB
-CHUNK_BYTES = 256 * 1024
+READ_BYTES = 16 * 1024
+"""Beyond twice this, a slow reader holds up the server."""
+
 CONNECTIONS = 1000
 CONNECTIONS_PER_HOST = 250
 CONNECT_S = 10.0
@@ -88,13 +90,13 @@ class Stream:
 
     @property
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body, in pieces of 1 byte to 256 KiB. Raises AnswerLost when it ends too early."""
+        """The body, in pieces as they come. Raises AnswerLost when it ends too early."""
         return self._chunks()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while True:
             try:
-                chunk = await self._response.content.read(CHUNK_BYTES)
+                chunk = await self._response.content.readany()
             except (aiohttp.ClientError, OSError) as error:
                 raise self._lost(error) from None
             if not chunk:
@@ -181,6 +183,7 @@ class HttpClient:
                 data=upload if upload is not None else request.body or None,
                 headers=_headers(request, proxy if url.scheme == "http" else None),
                 allow_redirects=False,
+                read_bufsize=READ_BYTES,
                 ssl=self._tls,
                 proxy=proxy.url if proxy else None,
                 proxy_headers=proxy.headers if proxy else None,

@@ -64,7 +64,8 @@ class Call:
     """One request: to a blob, a bucket (no key) or the store (no bucket).
 
     `what` names the thing in errors. `changes` is whether a lost answer leaves a doubt. A body that
-    is streamed has its `size_bytes`, and is sent once only; so is what `is_last`.
+    is streamed has its `size_bytes`, and its `sha256` when that is known, which the store compares;
+    it is sent once only, and so is what `is_last`.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | AsyncIterator[bytes] = b""
     size_bytes: int | None = None
+    sha256: str = UNSIGNED
     changes: bool = False
     region: str | None = None
     is_last: bool = False
@@ -229,7 +231,7 @@ class ObjectClient:
     def _signed(self, call: Call, keys: Keys) -> Request:
         region = call.region or self.region_of(call.bucket)
         url = self.site.url_of(region, call.bucket, call.key, call.query)
-        digest = sha256(call.body).hexdigest() if isinstance(call.body, bytes) else UNSIGNED
+        digest = sha256(call.body).hexdigest() if isinstance(call.body, bytes) else call.sha256
         headers = signed(
             call.method,
             url,

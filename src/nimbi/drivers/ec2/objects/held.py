@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import tempfile
-from base64 import b64encode
 from collections.abc import AsyncIterator
 from io import BufferedRandom
 
 from nimbi.drivers.ec2.objects.room import MIB, Room
 from nimbi.drivers.ec2.objects.source import Source
+from nimbi.wire.sigv4 import EMPTY_SHA256
 
 # Chunks smaller than this are joined, so that a byte never costs an object.
 SMALL_BYTES = 16 * 1024
@@ -23,7 +23,7 @@ class Held:
 
     def __init__(self, room: Room) -> None:
         self.size_bytes = 0
-        self.md5 = ""
+        self.sha256 = EMPTY_SHA256
         self._room = room
         self._taken = 0
         self._blocks: list[bytes | bytearray] = []
@@ -39,7 +39,7 @@ class Held:
             else:
                 self._keep(chunk)
         await self._flush()
-        self.md5 = await self._digest()
+        self.sha256 = await self._digest()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the content, from its beginning each time."""
@@ -92,21 +92,16 @@ class Held:
         self._taken = 0
 
     async def _digest(self) -> str:
+        if self._file is not None:
+            self._file.seek(0)
+            return (await asyncio.to_thread(hashlib.file_digest, self._file, "sha256")).hexdigest()
         if self.size_bytes <= ALWAYS_BYTES:
-            return b64encode(_md5(self._blocks)).decode()
-        if self._file is None:
-            return b64encode(await asyncio.to_thread(_md5, self._blocks)).decode()
-        self._file.seek(0)
-        found = await asyncio.to_thread(hashlib.file_digest, self._file, _new_md5)
-        return b64encode(found.digest()).decode()
+            return _sha256(self._blocks)
+        return await asyncio.to_thread(_sha256, self._blocks)
 
 
-def _new_md5() -> "hashlib._Hash":
-    return hashlib.md5(usedforsecurity=False)
-
-
-def _md5(blocks: list[bytes | bytearray]) -> bytes:
-    found = _new_md5()
+def _sha256(blocks: list[bytes | bytearray]) -> str:
+    found = hashlib.sha256()
     for block in blocks:
         found.update(block)
-    return found.digest()
+    return found.hexdigest()

@@ -21,6 +21,7 @@ from nimbi.model.errors import (
     Throttled,
     UnknownOutcome,
 )
+from nimbi.wire.sigv4 import UNSIGNED
 
 T = TypeVar("T")
 
@@ -50,12 +51,16 @@ class Parts:
         """Return the etag of a part that is at hand, sent again after a passing fault."""
 
         async def attempt() -> str:
-            return await self.put_once(number, held.chunks(), held.size_bytes, held.md5)
+            return await self.put_once(number, held.chunks(), held.size_bytes, held.sha256)
 
         return await repeated(attempt)
 
     async def put_once(
-        self, number: int, chunks: AsyncIterator[bytes], size_bytes: int, md5: str = ""
+        self,
+        number: int,
+        chunks: AsyncIterator[bytes],
+        size_bytes: int,
+        sha256: str = UNSIGNED,
     ) -> str:
         """Return the etag of a part that is sent as it comes."""
         answer = await self.client.send_stream(
@@ -65,9 +70,9 @@ class Parts:
                 self.bucket,
                 self.key,
                 query=(("partNumber", str(number)), ("uploadId", self.id)),
-                headers={"Content-MD5": md5} if md5 else {},
                 body=chunks if size_bytes else b"",
                 size_bytes=size_bytes,
+                sha256=sha256,
                 changes=True,
             )
         )

@@ -13,6 +13,7 @@ from nimbi.drivers.ec2.objects.source import Source
 from nimbi.drivers.ec2.objects.uploads import Parts, begun
 from nimbi.model.buckets import NewBlob
 from nimbi.model.errors import Conflict, Invalid, NotFound
+from nimbi.wire.sigv4 import UNSIGNED
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,7 @@ async def _at_once(
 async def _put_held(
     client: ObjectClient, new: NewBlob, held: Held, headers: Mapping[str, str]
 ) -> Written:
-    return await _put(
-        client, new, held.chunks(), held.size_bytes, {**headers, "Content-MD5": held.md5}
-    )
+    return await _put(client, new, held.chunks(), held.size_bytes, headers, held.sha256)
 
 
 async def _put(
@@ -103,6 +102,7 @@ async def _put(
     chunks: AsyncIterator[bytes],
     size_bytes: int,
     headers: Mapping[str, str],
+    sha256: str = UNSIGNED,
 ) -> Written:
     call = Call(
         "PUT",
@@ -112,6 +112,7 @@ async def _put(
         headers=headers,
         body=chunks if size_bytes else b"",
         size_bytes=size_bytes,
+        sha256=sha256,
         changes=True,
     )
     answer = await client.send_stream(call)
