@@ -4,25 +4,20 @@ import asyncio
 import os
 import sqlite3
 import statistics
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import nimbi
-from bench.peers import nginx
 from bench.peers import nimbi as serving
-from bench.processes import MIB, Server
 from bench.table import Line
+from bench.transfers import curl, lines
 from nimbi import BlobFilter, Blobs, NewBlob, NewBucket
 from nimbi.driver.interface import Place
 from nimbi.drivers.local.login import own_login
 
-SIZE_MIB = 256
 ROUNDS = 5
 GOALS = {"up": 0.8, "down": 0.8}
-PEAK_MIB = 32
 
 LISTED = 100_000
 LIST_ROUNDS = 5
@@ -31,82 +26,17 @@ LIST_GOAL = 1.5
 SMALL = 500
 
 
-@dataclass(frozen=True)
-class Transfer:
-    """One transfer: how fast, and at what cost for the server."""
-
-    mib_per_s: float
-    cpu_s_per_gib: float
-
-
 def measure(place: Path) -> list[Line]:
     return [*_transfers(place), *asyncio.run(_lists(place / "listed")), *_small(place / "small")]
 
 
 def _transfers(place: Path) -> list[Line]:
-    content = place / "content"
-    with content.open("wb") as file:
-        for _ in range(SIZE_MIB):
-            file.write(os.urandom(MIB))
-    taken: dict[str, list[Transfer]] = {}
     state = place / "local-blobs"
-    with nginx(place / "nginx-local") as floor, serving(state, "local") as ours:
+    with serving(state, "local") as ours:
         login = own_login(None, Place(state / "state" / "local"))
         user = f"{login.user}:{login.password}"
-        _curl(user, "-d", "name=bench", f"{ours.url}/api/buckets")
-        blob = f"{ours.url}/api/buckets/bench/big"
-        rest = ours.memory_mib()
-        for _ in range(ROUNDS):
-            for name, server, url in (("nginx", floor, f"{floor.url}/blob"), ("nimbi", ours, blob)):
-                up = ["-T", str(content), url]
-                taken.setdefault(f"{name} up", []).append(_transfer(server, user, up))
-                down = [f"{url}/content" if server is ours else url]
-                taken.setdefault(f"{name} down", []).append(_transfer(server, user, down))
-        peak = ours.memory_mib("VmHWM")
-    content.unlink()
-    return [*(_line(taken, way) for way in GOALS), _peak(rest, peak)]
-
-
-def _transfer(server: Server, user: str, arguments: list[str]) -> Transfer:
-    before, began = server.cpu_s(), time.perf_counter()
-    _curl(user, "-H", "Expect:", *arguments)
-    seconds = time.perf_counter() - began
-    cpu = server.cpu_s() - before
-    return Transfer(SIZE_MIB / seconds, cpu / SIZE_MIB * 1024)
-
-
-def _curl(user: str, *arguments: str) -> None:
-    """Run curl once; a status that is not 2xx ends the run."""
-    subprocess.run(["curl", "-sSf", "-u", user, "-o", "/dev/null", *arguments], check=True)
-
-
-def _line(taken: dict[str, list[Transfer]], way: str) -> Line:
-    ours, theirs = taken[f"nimbi {way}"], taken[f"nginx {way}"]
-    ratio = statistics.median(a.mib_per_s / b.mib_per_s for a, b in zip(ours, theirs, strict=True))
-    a, b = _middle(ours), _middle(theirs)
-    note = (
-        f"{a.mib_per_s:.0f} of {b.mib_per_s:.0f} MiB/s; "
-        f"CPU {a.cpu_s_per_gib:.2f} and {b.cpu_s_per_gib:.2f} s/GiB"
-    )
-    return Line(f"local: blob of {SIZE_MIB} MiB {way}, of nginx", ratio, "", GOALS[way], note=note)
-
-
-def _middle(transfers: list[Transfer]) -> Transfer:
-    return Transfer(
-        statistics.median(t.mib_per_s for t in transfers),
-        statistics.median(t.cpu_s_per_gib for t in transfers),
-    )
-
-
-def _peak(rest: float, peak: float) -> Line:
-    return Line(
-        "local: memory that the transfers added at most",
-        peak - rest,
-        "MiB",
-        PEAK_MIB,
-        at_least=False,
-        note=f"{peak:.0f} after {rest:.0f} MiB at rest",
-    )
+        curl(user, "-d", "name=bench", f"{ours.url}/api/buckets")
+        return lines("local", place, ours, user, "/api/buckets/bench/big", GOALS, ROUNDS)
 
 
 async def _lists(state: Path) -> list[Line]:

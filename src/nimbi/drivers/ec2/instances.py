@@ -185,7 +185,7 @@ class Ec2Instances(OfSession, Instances):
         for instance in made:
             self.session.fresh(instance.id)
         if len(made) != count:
-            raise CloudError(f"AWS made {len(made)} instances, not {count}")
+            raise Conflict(f"the token was used before, for {len(made)} instances")
         if new.load_balancer_id is not None:
             await self._balance(new.load_balancer_id, made)
         return made

@@ -113,7 +113,7 @@ def _file_system(host: Host, place: Path) -> str | None:
 
 
 async def memory(host: Host) -> Finding:
-    """Count the smallest guests that there is room for now."""
+    """Count the smallest guests that there is room for."""
     lines = (host.read("proc/meminfo") or "").splitlines()
     kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     free = kib.get("MemAvailable", 0) // 1024
