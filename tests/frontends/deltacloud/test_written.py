@@ -1,6 +1,6 @@
 """Documents are written again when, and only when, their list is another one."""
 
-from nimbi.frontends.deltacloud.written import LONGEST_BYTES, MOST_DOCUMENTS, Documents
+from nimbi.frontends.deltacloud.written import LONGEST_BYTES, MOST_DOCUMENTS, MOST_NEW, Documents
 
 HOW = ("realms", "xml")
 
@@ -40,5 +40,18 @@ def test_the_oldest_document_makes_room() -> None:
     lists = [(n,) for n in range(MOST_DOCUMENTS + 1)]
     for items in lists:
         documents.keep(items, HOW, b"<realms/>")
+        documents.find(items, HOW)
     assert documents.find(lists[0], HOW) is None
     assert documents.find(lists[1], HOW) is not None
+
+
+def test_lists_that_never_come_again_push_nothing_out() -> None:
+    documents, again = Documents(), (0,)
+    documents.keep(again, HOW, b"<realms/>")
+    documents.find(again, HOW)
+    passing = [(n,) for n in range(1, MOST_NEW + 2)]
+    for items in passing:
+        documents.keep(items, HOW, b"<realms/>")
+    assert documents.find(again, HOW) is not None
+    assert documents.find(passing[0], HOW) is None
+    assert documents.find(passing[-1], HOW) is not None

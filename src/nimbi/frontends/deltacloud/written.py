@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 # Enough for the lists that are asked for again and again; longer ones cost more to keep than to
 # write.
 MOST_DOCUMENTS = 64
+# Of lists that were given once only so far: most never come again, and hold what they were read of.
+MOST_NEW = 8
 LONGEST_BYTES = 1 << 16
 
 
@@ -29,25 +31,34 @@ class Documents:
     """
 
     def __init__(self) -> None:
+        self._new: OrderedDict[Hashable, Document] = OrderedDict()
         self._kept: OrderedDict[Hashable, Document] = OrderedDict()
 
     def find(self, items: Sequence[Any], how: Hashable) -> Document | None:
         """Return the document of this very list, written in this way."""
         key = (id(items), how)
-        found = self._kept.get(key)
-        # The document holds its list, so no other list can have the same id meanwhile.
+        # A document holds its list, so no other list can have the same id meanwhile.
+        found = self._kept.get(key) or self._new.pop(key, None)
         if found is not None:
-            self._kept.move_to_end(key)
+            _put(self._kept, key, found, MOST_DOCUMENTS)
         return found
 
     def keep(self, items: Sequence[Any], how: Hashable, body: bytes) -> Document:
         """Return the document; keep it when its list is a tuple and the body is not too long."""
         document = Document(items, body, tag_of(body))
         if isinstance(items, tuple) and len(body) <= LONGEST_BYTES:
-            self._kept[id(items), how] = document
-            if len(self._kept) > MOST_DOCUMENTS:
-                self._kept.popitem(last=False)
+            _put(self._new, (id(items), how), document, MOST_NEW)
         return document
+
+
+def _put(
+    into: OrderedDict[Hashable, Document], key: Hashable, document: Document, most: int
+) -> None:
+    """Make a document the youngest; the oldest makes room."""
+    into[key] = document
+    into.move_to_end(key)
+    if len(into) > most:
+        into.popitem(last=False)
 
 
 def tag_of(body: bytes) -> str:
