@@ -17,7 +17,7 @@ from nimbi.cli.local.words import size
 from nimbi.cli.main import main
 from nimbi.settings import SETTINGS
 
-VERSION_1 = Path(__file__).parents[1] / "qemu" / "version_1"
+VERSION_1 = Path(__file__).parents[1] / "qemu" / "state" / "version_1"
 GUEST, IMAGE = "i-628b49d96dcde97a", "img-c5cd2c2f0af9d143"
 
 

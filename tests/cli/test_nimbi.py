@@ -15,6 +15,7 @@ from nimbi.settings import SETTINGS
 
 # A server's libraries: none is of use to a command that only prints.
 HEAVY = ("lxml", "prometheus_client", "rich", "starlette", "structlog", "uvicorn", "uvloop")
+DRIVERS = ["ec2", "eucalyptus", "local", "mock", "s3"]
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,7 @@ def test_a_typo_in_a_flag_suggests_the_nearest() -> None:
 
 def test_drivers_are_listed_a_line_each() -> None:
     lines = nimbi("drivers").output.splitlines()
-    assert [line.split("\t")[0] for line in lines] == ["local", "mock"]
+    assert [line.split("\t")[0] for line in lines] == DRIVERS
 
 
 def test_the_operations_of_a_driver_are_listed() -> None:
@@ -72,7 +73,7 @@ def test_the_operations_of_a_driver_are_listed() -> None:
 def test_an_unknown_driver_is_told_with_those_that_there_are() -> None:
     done = nimbi("drivers", "nope")
     assert done.exit_code == 1
-    assert re.search("nope.*local, mock", done.output)
+    assert re.search(f"nope.*{', '.join(DRIVERS)}", done.output)
 
 
 def test_serve_without_a_driver_names_the_drivers() -> None:
@@ -85,7 +86,7 @@ def test_serve_without_a_driver_names_the_drivers() -> None:
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["-i", "nope"], "there is no driver 'nope'; there are: local, mock"),
+        (["-i", "nope"], f"there is no driver 'nope'; there are: {', '.join(DRIVERS)}"),
         (["-i", "mock", "-f", "cimi"], "unknown front end 'cimi'; there are: deltacloud"),
         (["-i", "mock", "--tls-cert", "x"], "HTTPS needs both a certificate"),
         (["-i", "mock", "--tls-cert", "/no", "--tls-key", "/no"], "/no: cannot be read"),

@@ -227,11 +227,8 @@ class TestSnapshots(Launching, conformance.ConformsToSnapshots):
     pass
 
 
+# Blobs are those of the driver s3, whose tests run the suite on three stores.
 class TestBuckets(TellsLess, conformance.ConformsToBuckets):
-    pass
-
-
-class TestBlobs(TellsLess, conformance.ConformsToBlobs):
     pass
 
 

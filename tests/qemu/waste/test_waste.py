@@ -19,7 +19,7 @@ from nimbi.qemu.host.programs import program
 from nimbi.qemu.state.layout import NEWEST, SCHEMA, prepare
 from nimbi.qemu.waste import collect, find
 
-VERSION_1 = Path(__file__).with_name("version_1")
+VERSION_1 = Path(__file__).parents[1] / "state" / "version_1"
 GUEST, IMAGE, NOBODY = "i-628b49d96dcde97a", "img-c5cd2c2f0af9d143", "i-0000000000000000"
 LONG_AGO = (0, 0)
 BOOT_S = 120

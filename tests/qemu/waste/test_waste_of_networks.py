@@ -27,7 +27,7 @@ from nimbi.qemu.state.layout import prepare
 from nimbi.qemu.waste import Waste, collect, find
 
 GUEST = "i-628b49d96dcde97a"
-VERSION_1 = Path(__file__).with_name("version_1") / "guests" / GUEST
+VERSION_1 = Path(__file__).parents[1] / "state" / "version_1" / "guests" / GUEST
 
 PLAN = Plan(
     networks=(PlannedNetwork(id="net-0000000000000001", subnets=(IPv4Network("10.84.0.0/24"),)),),
