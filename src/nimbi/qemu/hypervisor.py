@@ -231,6 +231,7 @@ class Hypervisor:
             user_files=spec.user_files,
             password=spec.password,
         )
+        await self._guests.check_room(record)
         await self.network.join(id, spec.firewall_ids)
         try:
             return await self._guests.add(record, held)

@@ -86,8 +86,6 @@ class GuestStore:
 
         It is there whole or not at all. Raises Capacity when it does not fit beside all others.
         """
-        # On a full disk nothing more can be written to find that out.
-        await in_thread(self._check_disk, record)
         async with workspace(self.root) as work:
             made = await in_thread(iso, held)
             await in_thread(write_atomically, work / SEED, made)
@@ -113,6 +111,13 @@ class GuestStore:
         work.rename(self.root / record.id)
         sync_directory(self.root)
         return admitted
+
+    async def check_room(self, record: Record) -> None:
+        """Raise Capacity for a disk that does not fit, before anything is written for its guest.
+
+        On a full disk nothing can be written to find that out.
+        """
+        await in_thread(self._check_disk, record)
 
     def _check_disk(self, record: Record) -> None:
         capacity.check_disk(record.disk_gib * 1024, self.root.parent)
