@@ -12,7 +12,15 @@ import pytest
 from nimbi.qemu import TimedOut
 from nimbi.qemu.guests.record import now
 from nimbi.qemu.host.engine import Verdict, _remembered
-from nimbi.qemu.host.files import locked, sweep, try_lock, workspace, write_atomically, write_json
+from nimbi.qemu.host.files import (
+    locked,
+    put_away,
+    sweep,
+    try_lock,
+    workspace,
+    write_atomically,
+    write_json,
+)
 from nimbi.qemu.host.process import alive, ended, identify, kill
 
 
@@ -67,6 +75,30 @@ async def test_a_sweep_spares_workspaces_in_use(tmp_path: Path):
     async with workspace(tmp_path) as work:
         sweep(tmp_path)
         assert names(tmp_path) == [work.parent.name]
+    assert names(tmp_path) == []
+
+
+def test_a_sweep_in_the_midst_of_a_removal_does_not_keep_the_thing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "thing" / "inner").mkdir(parents=True)
+    rename = Path.rename
+
+    def amid_sweeps(self: Path, target: Path) -> Path:
+        sweep(tmp_path)
+        renamed = rename(self, target)
+        sweep(tmp_path)
+        return renamed
+
+    monkeypatch.setattr(Path, "rename", amid_sweeps)
+    put_away(tmp_path / "thing")
+    assert names(tmp_path) == []
+
+
+def test_what_a_cut_removal_left_does_not_stand_in_the_way(tmp_path: Path):
+    for place in ("thing", ".new-thing"):
+        (tmp_path / place / "inner").mkdir(parents=True)
+    put_away(tmp_path / "thing")
     assert names(tmp_path) == []
 
 

@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +14,9 @@ from nimbi.qemu.disks.records import Hold, Snapshot, SnapshotState, Volume
 from nimbi.qemu.errors import NotFound
 from nimbi.qemu.guests.record import RECORD
 from nimbi.qemu.host.files import (
-    UNFINISHED,
     locked,
     private_directory,
+    put_away,
     sweep,
     sync_directory,
     try_lock,
@@ -104,12 +102,7 @@ class Shelf(Generic[T]):
 
     def remove(self, id: str) -> None:
         """Remove a thing with all its files. The caller holds its lock."""
-        # Out of sight first: what is left of a removal that is cut short is never a thing.
-        away = Path(tempfile.mkdtemp(dir=self.place, prefix=UNFINISHED))
-        with suppress(FileNotFoundError):
-            self.directory(id).rename(away / id)
-            sync_directory(self.place)
-        shutil.rmtree(away, ignore_errors=True)
+        put_away(self.directory(id))
 
     def clean(self) -> None:
         """Remove what creations and removals that were killed have left behind."""

@@ -2,9 +2,8 @@
 
 import os
 import re
-import shutil
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from nimbi.qemu.guests.record import DISK, GIVEN, SEED, Record, Wanted, condemn,
 from nimbi.qemu.guests.seed import Seed, given, iso
 from nimbi.qemu.host import capacity
 from nimbi.qemu.host.files import (
-    UNFINISHED,
     locked,
     private_directory,
+    put_away,
     sweep,
     sync_directory,
     try_lock,
@@ -198,18 +197,8 @@ class GuestStore:
         """Remove all files of a guest whose QEMU has ended. The caller must be at work on it."""
         lock = self._locks / f"{self.directory(id).name}.lock"
         async with locked(lock):
-            await in_thread(self._remove, id)
+            await in_thread(put_away, self.directory(id))
             lock.unlink(missing_ok=True)
-
-    def _remove(self, id: str) -> None:
-        # Out of sight first: what is left of a removal that is cut short is never a guest. A
-        # directory is not made for that, since the disk may be full.
-        away = self.root / f"{UNFINISHED}{id}"
-        shutil.rmtree(away, ignore_errors=True)
-        with suppress(FileNotFoundError):
-            self.directory(id).rename(away)
-            sync_directory(self.root)
-        shutil.rmtree(away, ignore_errors=True)
 
     async def clean(self) -> None:
         """Remove what creations and removals that were killed have left behind."""

@@ -39,6 +39,8 @@ REBOOT_S = 20.0
 """A guest that has not halted by then is reset."""
 
 KILL_S = 10.0
+PORTS_S = 3.0
+"""A guest whose ports others still have by then gets new ones."""
 
 
 class Duty(Enum):
@@ -201,6 +203,7 @@ class Worker:
         yield False
 
     async def _launch(self, id: str) -> None:
+        await self._until_free(id)
         for tries_left in reversed(range(LAUNCH_TRIES)):
             record = await self._guests.renew_ports(id)
             try:
@@ -213,6 +216,15 @@ class Worker:
                     continue
                 await self._fail(record, error)
             return
+
+    async def _until_free(self, id: str) -> None:
+        # Whatever published the ports in the guest's last life ends a moment after its QEMU.
+        end = asyncio.get_running_loop().time() + PORTS_S
+        while record := self._guests.find(id):
+            over = asyncio.get_running_loop().time() >= end
+            if over or all(free(port) for port in record.ports.values()):
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _start_qemu(self, record: Record) -> None:
         id, directory = record.id, self._guests.directory(record.id)

@@ -172,6 +172,32 @@ async def workspace(parent: Path) -> AsyncGenerator[Path]:
         os.close(lock)
 
 
+def _remove_all(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def put_away(place: Path, remove: Callable[[Path], None] = _remove_all) -> None:
+    """Remove a directory, out of sight first: what a cut removal leaves is never a thing.
+
+    It may be gone already. No directory is made for that, since the disk may be full.
+    """
+    away = place.with_name(f"{UNFINISHED}{place.name}")
+    for tries_left in reversed(range(10)):
+        remove(away)
+        try:
+            place.rename(away)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            # Another removal of the same name may have put something there.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not tries_left:
+                raise
+        else:
+            break
+    sync_directory(place.parent)
+    remove(away)
+
+
 def _locked_directory(parent: Path) -> tuple[Path, int]:
     for _ in range(10):
         work = Path(tempfile.mkdtemp(dir=parent, prefix=UNFINISHED))
@@ -182,10 +208,6 @@ def _locked_directory(parent: Path) -> tuple[Path, int]:
                 (work / "parts").mkdir(mode=0o700)
                 return work, lock
     raise Failed(f"no directory can be made in {parent.name}")
-
-
-def _remove_all(place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
 
 
 def sweep(parent: Path, remove: Callable[[Path], None] = _remove_all) -> None:

@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -19,8 +17,8 @@ from typing import Any
 from nimbi.qemu.errors import Conflict, Invalid, NotFound
 from nimbi.qemu.guests.spec import GuestSpec
 from nimbi.qemu.host.files import (
-    UNFINISHED,
     private_directory,
+    put_away,
     sha256,
     sweep,
     sync_directory,
@@ -199,13 +197,7 @@ class ImageStore:
 
     def remove(self, id: str) -> None:
         """Remove an image. Raises NotFound. The caller knows that no guest needs it."""
-        place = self.get(id).path
-        # Out of sight first: what is left of a removal that is cut short is never an image.
-        away = Path(tempfile.mkdtemp(dir=self.root, prefix=UNFINISHED))
-        with contextlib.suppress(FileNotFoundError):
-            place.rename(away / id)
-            sync_directory(self.root)
-        shutil.rmtree(away, ignore_errors=True)
+        put_away(self.get(id).path)
         self._drop_blobs()
 
     def clean(self) -> None:

@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -14,7 +13,7 @@ from pathlib import Path
 from time import time
 
 from nimbi.qemu.guests.record import GONE, RECORD
-from nimbi.qemu.host.files import UNFINISHED, sync_directory, try_lock
+from nimbi.qemu.host.files import UNFINISHED, put_away, try_lock
 from nimbi.qemu.host.leash import clear
 from nimbi.qemu.images.store import BLOBS, MANIFEST, ImageState
 from nimbi.qemu.waste.item import Waste
@@ -182,14 +181,7 @@ def _has_record(path: Path, record: str) -> bool:
 def _remove_without(path: Path, record: str) -> bool:
     if _has_record(path, record):
         return False
-    # Out of sight first, so that nobody makes a thing of that name meanwhile.
-    while path.exists():
-        away = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
-        # Another collection may take either of the two away.
-        with suppress(FileNotFoundError):
-            path.rename(away / path.name)
-            sync_directory(path.parent)
-        clear(away)
+    put_away(path, clear)
     return True
 
 
