@@ -15,6 +15,7 @@ KNOWN = {
     "AssociateAddress": "PublicIp InstanceId",
     "AttachVolume": "VolumeId InstanceId Device",
     "AuthorizeSecurityGroupIngress": "GroupId GroupName IpPermissions",
+    "CreateImage": "InstanceId Name Description NoReboot BlockDeviceMapping",
     "CreateKeyPair": "KeyName",
     "CreateSecurityGroup": "GroupName GroupDescription VpcId",
     "CreateSnapshot": "VolumeId Description",
@@ -24,6 +25,7 @@ KNOWN = {
     "DeleteSecurityGroup": "GroupId GroupName",
     "DeleteSnapshot": "SnapshotId",
     "DeleteVolume": "VolumeId",
+    "DeregisterImage": "ImageId",
     "DescribeAddresses": "PublicIp AllocationId Filter",
     "DescribeAvailabilityZones": "ZoneName Filter",
     "DescribeImages": "ImageId Owner ExecutableBy Filter",
@@ -38,6 +40,8 @@ KNOWN = {
     "GetConsoleOutput": "InstanceId",
     "ImportKeyPair": "KeyName PublicKeyMaterial",
     "RebootInstances": "InstanceId",
+    "RegisterImage": "Name Description ImageLocation Architecture RootDeviceName BlockDeviceMapping "
+    "VirtualizationType",
     "ReleaseAddress": "PublicIp AllocationId",
     "RevokeSecurityGroupIngress": "GroupId GroupName IpPermissions",
     "RunInstances": "ImageId MinCount MaxCount KeyName SecurityGroupId SecurityGroup UserData "

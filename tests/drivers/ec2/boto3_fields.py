@@ -13,6 +13,7 @@ from nimbi.model.hardware_profiles import Enum, Fixed, Property, Sizes
 from nimbi.model.instances import AddressKind, Attachment, Endpoint, Login
 from nimbi.model.keys import KeyKind
 from nimbi.model.load_balancers import Listener, ListenerProtocol, Member
+from nimbi.model.metrics import Sample, Unit
 
 Told = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -396,3 +397,48 @@ def blob(told: Told, bucket_id: str) -> Fields:
         "etag": text(told, "ETag") and told["ETag"].strip('"'),
         "metadata": {},
     }
+
+
+# Deltacloud's names of what CloudWatch measures, with what each counts.
+UNITS = {
+    "cpuUtilization": Unit.PERCENT,
+    "diskReadByte": Unit.BYTES,
+    "diskReadRequestCount": Unit.COUNT,
+    "diskWriteByte": Unit.BYTES,
+    "diskWriteRequestCount": Unit.COUNT,
+    "volumeReadByte": Unit.BYTES,
+    "volumeReadRequestCount": Unit.COUNT,
+    "volumeWriteByte": Unit.BYTES,
+    "volumeWriteRequestCount": Unit.COUNT,
+    "nicInputByte": Unit.BYTES,
+    "nicInputPacket": Unit.COUNT,
+    "nicOutputByte": Unit.BYTES,
+    "nicOutputPacket": Unit.COUNT,
+    "statusCheckFailed": Unit.COUNT,
+}
+# So that what is made up is in order: at least, on the average, at most.
+ABOVE = {"Minimum": 0, "Average": 10, "Maximum": 20}
+
+
+def bounded(value: float, statistic: str) -> float:
+    return value + ABOVE[statistic]
+
+
+def metric(told: Told) -> Mapping[str, tuple[Sample, ...]]:
+    """Return the samples of each property that has any: where all three statistics are told."""
+    found = {
+        result["Id"]: dict(zip(result["Timestamps"], result["Values"], strict=True))
+        for result in told["MetricDataResults"]
+    }
+    samples = {
+        name: tuple(
+            Sample(at=at, minimum=value, maximum=highs[at], average=means[at], unit=unit)
+            for at, value in sorted(lows.items())
+            if at in highs and at in means
+        )
+        for name, unit in UNITS.items()
+        for lows, highs, means in (
+            [found[f"{name}_{of}"] for of in ("Minimum", "Maximum", "Average")],
+        )
+    }
+    return {name: each for name, each in samples.items() if each}

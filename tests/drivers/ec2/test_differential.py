@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from nimbi.model.images import ImageFilter
 from nimbi.model.resource import Resource
 
 ANSWERS = 40
+SERIES = tuple(fields.UNITS)
 EXAMPLES = Path(botocore.__file__).parent / "data" / "ec2" / "2016-11-15" / "examples-1.json"
 
 Told = Mapping[str, Any]
@@ -122,10 +124,11 @@ SERVICES = {
     "DescribeListeners": "elbv2",
     "DescribeTargetGroups": "elbv2",
     "DescribeTargetHealth": "elbv2",
+    "GetMetricData": "cloudwatch",
     "ListBuckets": "s3",
     "ListObjectsV2": "s3",
 }
-PROTOCOLS = {"ec2": "ec2", "elbv2": "query", "s3": "rest-xml"}
+PROTOCOLS = {"ec2": "ec2", "elbv2": "query", "cloudwatch": "query", "s3": "rest-xml"}
 SEEN = {"ListBuckets": "GET /", "ListObjectsV2": f"GET /{BUCKET}"}
 
 KINDS: Mapping[str, Kind] = {
@@ -335,5 +338,42 @@ async def test_boto3_and_the_driver_read_the_same_from_what_aws_documents(
     assert await compared(kind, {kind.actions[0]: told, **others}, tmp_path) > 0
 
 
+def measured(rng: random.Random) -> Told:
+    """Make up an answer of GetMetricData: samples at some of the minutes of an hour, or none."""
+    results = []
+    for name in (*SERIES, "notAsked"):
+        at = sorted(rng.sample(range(60), rng.randrange(8)))
+        for statistic in ("Minimum", "Maximum", "Average"):
+            seen = [minute for minute in at if rng.random() < 0.9]
+            results.append(
+                {
+                    "Id": f"{name}_{statistic}",
+                    "Timestamps": [datetime(2026, 11, 20, 9, m, tzinfo=UTC) for m in seen],
+                    "Values": [fields.bounded(rng.uniform(0, 9), statistic) for _ in seen],
+                    "StatusCode": "Complete",
+                }
+            )
+    return {"MetricDataResults": rng.sample(results, len(results))}
+
+
+async def test_boto3_and_the_driver_read_the_same_samples(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    id, count = "i-0123456789abcdef0", 0
+    one = {"Reservations": [{"Instances": [{"InstanceId": id, "State": {"Name": "running"}}]}]}
+    for seed in range(ANSWERS):
+        body = answer("cloudwatch", "GetMetricData", measured(random.Random(f"metrics {seed}")))
+        wanted = fields.metric(by_boto3("GetMetricData", body))
+        said = {"DescribeInstances": answer("ec2", "DescribeInstances", one), "GetMetricData": body}
+        async with cloud_that_says(said, tmp_path) as cloud:
+            metric = await cloud.metrics.get(id)
+        assert {series.name for series in metric.series} == set(SERIES)
+        assert {s.name: s.samples for s in metric.series if s.samples} == wanted
+        count += sum(5 * len(samples) for samples in wanted.values())
+    record_property("fields", count)
+    print(f"metrics: {count} fields")  # noqa: T201  with -rP
+    assert count > 100
+
+
 def test_every_kind_of_thing_is_compared() -> None:
-    assert {interface.name for interface in collection_classes(DRIVER)} - {"metrics"} == set(KINDS)
+    assert {interface.name for interface in collection_classes(DRIVER)} == {*KINDS, "metrics"}

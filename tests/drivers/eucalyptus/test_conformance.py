@@ -32,6 +32,8 @@ REGION = "us-east-1"
 IMAGE = "ami-a1000000a00000001"
 
 MOTO = {
+    "test_an_image_can_be_made_of_a_snapshot": "it forgets the architecture of such an image",
+    "TestSnapshots.test_every_reference_leads_to_a_thing": "it lists those of others as one's own",
     "TestAddresses.test_an_address_is_free_when_its_instance_is_gone": "it stays associated",
     "TestVolumes.test_an_unknown_realm_is_refused[plain]": "it takes any name for that of a zone",
     "TestFirewalls.test_a_firewall_with_an_instance_behind_it_stays": "it deletes it all the same",
@@ -43,7 +45,7 @@ def _as_eucalyptus_does(request: pytest.FixtureRequest) -> None:
     """Skip what moto cannot do."""
     of = type(request.instance).__name__ if request.instance else ""
     for name in (request.node.name, request.node.originalname):
-        if reason := MOTO.get(f"{of}.{name}"):
+        if reason := MOTO.get(f"{of}.{name}") or MOTO.get(name):
             pytest.skip(f"moto: {reason}")
 
 
@@ -86,6 +88,18 @@ class TestHardwareProfiles(conformance.ConformsToHardwareProfiles):
     pass
 
 
+class TestImages(Launching, conformance.ConformsToImages):
+    pass
+
+
+class TestInstances(Launching, conformance.ConformsToInstances):
+    pass
+
+
+class TestKeys(conformance.ConformsToKeys):
+    pass
+
+
 class TestFirewalls(Launching, conformance.ConformsToFirewalls):
     pass
 
@@ -95,6 +109,10 @@ class TestAddresses(Launching, conformance.ConformsToAddresses):
 
 
 class TestVolumes(Launching, conformance.ConformsToVolumes):
+    pass
+
+
+class TestSnapshots(Launching, conformance.ConformsToSnapshots):
     pass
 
 

@@ -5,7 +5,6 @@ from nimbi.driver.capabilities import INTERFACES
 from nimbi.driver.interface import Driver
 from nimbi.drivers.ec2.backend import Backend, start
 from nimbi.drivers.ec2.errors import to_error
-from nimbi.drivers.ec2.keys import Ec2Keys
 from nimbi.drivers.ec2.login import AccessKey, own_login
 from nimbi.drivers.ec2.objects.blobs import S3Blobs
 from nimbi.drivers.ec2.objects.buckets import S3Buckets
@@ -16,6 +15,7 @@ from nimbi.drivers.eucalyptus.firewalls import EucalyptusFirewalls
 from nimbi.drivers.eucalyptus.hardware_profiles import EucalyptusHardwareProfiles
 from nimbi.drivers.eucalyptus.images import EucalyptusImages
 from nimbi.drivers.eucalyptus.instances import STATES, EucalyptusInstances
+from nimbi.drivers.eucalyptus.keys import EucalyptusKeys
 from nimbi.drivers.eucalyptus.session import Session, open_session
 from nimbi.drivers.eucalyptus.settings import Settings
 from nimbi.drivers.eucalyptus.volumes import EucalyptusVolumes
@@ -46,7 +46,7 @@ DRIVER: Driver[Backend, Session] = Driver(
         EucalyptusHardwareProfiles,
         EucalyptusImages,
         EucalyptusInstances,
-        Ec2Keys,
+        EucalyptusKeys,
         EucalyptusFirewalls,
         EucalyptusAddresses,
         EucalyptusVolumes,
