@@ -3,7 +3,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .SUFFIXES:
-.PHONY: help setup demo test check bench docs constraints clean
+.PHONY: help setup packages demo demo-openstack test openstack openstack-begun openstack-down check \
+	bench docs constraints clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,13 +27,18 @@ CLOUD := ip:iproute2 nsenter:util-linux nft:nftables dnsmasq:dnsmasq-base pasta:
 STORES := swift-proxy-server:swift-proxy swift-account-server:swift-account \
 	swift-container-server:swift-container swift-object-server:swift-object \
 	swift-ring-builder:swift memcached:memcached
+# A real OpenStack, by Debian's own Python, whose packages it is made of.
+OPENSTACK := /usr/bin/python3 -m tests.targets.openstack
 PEERS := s3cmd:s3cmd aws:awscli nginx:nginx-light wrk:wrk curl:curl
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
 
-setup: $(READY) ## Install Python packages into .venv, once and when they change
-	@if ! .ci/packages $(MACHINES) $(CLOUD) && [ "$${CI:-}" = true ]; then exit 1; fi
+setup: packages $(READY) ## Install Python packages into .venv, once and when they change
+
+packages:
+	@if ! PYTHON=$(PYTHON) .ci/packages $(MACHINES) $(CLOUD) $(if $(UV),,python-ensurepip:python3-venv) \
+		&& [ "$${CI:-}" = true ]; then exit 1; fi
 
 $(READY): pyproject.toml constraints.txt
 ifneq ($(UV),)
@@ -54,9 +60,24 @@ demo: $(READY) ## One program on three clouds: a real virtual machine, a mock, a
 	@.ci/packages $(MACHINES)
 	@$(BIN)/python docs/examples/demo.py
 
-test: setup ## Run all tests
+demo-openstack: $(READY) openstack ## The same program on a real OpenStack
+	@$(BIN)/python -m tests.targets.openstack.demo
+
+test: packages openstack-begun $(READY) ## Run all tests
+	@trap 'exit 130' INT TERM; trap '$(OPENSTACK) end' EXIT; $(BIN)/python -m pytest -q -n 2
+
+# In the background: it takes minutes, and the tests that need it come last. What the others need is
+# installed before, since one installation waits for the other.
+openstack-begun:
 	@if ! .ci/packages $(STORES) && [ "$${CI:-}" = true ]; then exit 1; fi
-	@$(BIN)/python -m pytest -q -n 2
+	@if [ "$$(id -u)" = 0 ] && .ci/packages /usr/bin/python3:python3; then $(OPENSTACK) begin; fi
+
+openstack: ## Start the real OpenStack of the tests, as root; it stays until openstack-down
+	@.ci/packages /usr/bin/python3:python3
+	@$(OPENSTACK) up
+
+openstack-down: ## Stop it, and keep its state
+	@$(OPENSTACK) down
 
 check: $(READY) ## Lint, format, types, layers, generated docs
 	@$(BIN)/ruff check .

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import blobs, ec2, guests, local_blobs, requests, s3, starting
+from bench import blobs, ec2, guests, local_blobs, openstack, requests, s3, starting, swift
 from bench.table import show
 
 MEASURES = {
     "requests": requests.measure,
     "blobs": blobs.measure,
     "EC2": ec2.measure,
+    "OpenStack": openstack.measure,
     "S3": s3.measure,
+    "Swift": swift.measure,
     "local blobs": local_blobs.measure,
     "starting": starting.measure,
     "guests": guests.measure,

@@ -1,11 +1,14 @@
-"""A stand-in for EC2 that always says the same, at next to no cost: `python -m bench.canned PORT`.
+"""A stand-in for EC2 that costs next to nothing: `python -m bench.canned PORT [ANSWERS]`.
 
-Bound to the loopback interface only; no signature is checked.
+It has so many answers, one unless told, and gives them in turn. Bound to the loopback interface
+only; no signature is checked.
 """
 
 import asyncio
 import re
 import sys
+from collections.abc import Iterator
+from itertools import cycle
 from typing import cast
 
 import uvloop
@@ -34,7 +37,7 @@ INSTANCE = """
  <deleteOnTermination>true</deleteOnTermination></ebs></item></blockDeviceMapping>
  <virtualizationType>hvm</virtualizationType><clientToken>{n:032x}</clientToken>
  <tagSet><item><key>Name</key><value>server {n}</value></item>
- <item><key>team</key><value>blue</value></item></tagSet><hypervisor>xen</hypervisor>
+ <item><key>team</key><value>blue {number:04d}</value></item></tagSet><hypervisor>xen</hypervisor>
  <networkInterfaceSet><item><networkInterfaceId>eni-0{n:016x}</networkInterfaceId>
  <subnetId>subnet-0be8541f5bfa0a6a4</subnetId><vpcId>vpc-0a84ac1ccda3e1ab4</vpcId>
  <description/><ownerId>123456789012</ownerId><status>in-use</status>
@@ -69,11 +72,11 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 SPACE = 'xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"'
 
 
-def instances() -> bytes:
-    """Return an answer to DescribeInstances."""
+def instances(number: int = 0) -> bytes:
+    """Return an answer to DescribeInstances; of another number, each instance differs a little."""
     reservations = "".join(
         f"<item><reservationId>r-0{n:016x}</reservationId><ownerId>123456789012</ownerId>"
-        f"<groupSet/><instancesSet>{INSTANCE.format(n=n)}</instancesSet></item>"
+        f"<groupSet/><instancesSet>{INSTANCE.format(n=n, number=number)}</instancesSet></item>"
         for n in range(INSTANCES)
     )
     return (
@@ -87,7 +90,6 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-ANSWERS = {b"DescribeInstances": answer(instances())}
 UNKNOWN = answer(
     b"<Response><Errors><Error><Code>InvalidAction</Code><Message>not here</Message></Error>"
     b"</Errors><RequestID>x</RequestID></Response>",
@@ -100,7 +102,8 @@ ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 class Canned(asyncio.Protocol):
     """Answers each request by the action it names."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Iterator[bytes]) -> None:
+        self._answers = answers
         self._came = b""
         self._transport: asyncio.WriteTransport | None = None
 
@@ -117,13 +120,16 @@ class Canned(asyncio.Protocol):
             action = ACTION.search(self._came[end + 4 : whole])
             self._came = self._came[whole:]
             assert self._transport is not None
-            self._transport.write(ANSWERS.get(action[1] if action else b"", UNKNOWN))
+            known = action is not None and action[1] == b"DescribeInstances"
+            self._transport.write(next(self._answers) if known else UNKNOWN)
 
 
-async def serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", port)
+async def serve(port: int, count: int = 1) -> None:
+    answers = cycle([answer(instances(number)) for number in range(count)])
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Canned(answers), "127.0.0.1", port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(*map(int, sys.argv[1:])))

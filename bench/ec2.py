@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+from bench.canned import INSTANCES
 from bench.gateways import REGION, client_of
 from bench.peers import nimbi
 from bench.processes import Server, free_port, running
@@ -19,10 +20,15 @@ from bench.requests import CONNECTIONS, ROUND_S, ROUNDS, Target
 from bench.table import Line
 
 TENANTS = 1000
+# More than Nimbi remembers, so that each answer is read as if it never came before.
+ANSWERS = 400
 DIRECT_CALLS = 150
 
 # design: performance budget.
 OF_BOTO3, OF_THREADS, OF_FLOOR, TENANTS_MIB = 1 / 4, 1 / 12, 4, 20
+
+# An answer that came before, word for word, is not read again.
+OURS = {"ours": "all as before", "anew": "all changed"}
 
 # Nothing but the stand-in may be asked: no profile, no instance's own role, no proxy.
 ALONE = {
@@ -36,25 +42,30 @@ ALONE = {
 
 @dataclass(frozen=True)
 class Place:
-    """Everything that runs: the stand-in for EC2 and three gateways to it."""
+    """Everything that runs: the stand-in for EC2 and three gateways to it.
+
+    `anew` is Nimbi before another stand-in, whose answers are never those of just before.
+    """
 
     canned: Server
     ours: Server
+    anew: Server
     threads: Server
     unparsed: Server
 
 
 def measure(place: Path) -> list[Line]:
     with servers(place / "nimbi-ec2") as running_servers:
-        by_latency = [latencies(running_servers) for _ in range(ROUNDS)]
-        by_cpu = [costs(running_servers) for _ in range(ROUNDS)]
+        rounds = [Round.of(running_servers) for _ in range(ROUNDS)]
         tenants = memory_of_tenants(running_servers.ours)
-    return [
-        _latency(by_latency),
-        _cpu(by_cpu, "the same gateway on boto3 in threads", 1, OF_THREADS),
-        _cpu(by_cpu, "bytes passed through unparsed", 2, OF_FLOOR),
-        tenants,
-    ]
+    lines = []
+    for ours in OURS:
+        lines += [
+            _latency(rounds, ours),
+            _cpu(rounds, ours, "the same gateway on boto3 in threads", "threads", OF_THREADS),
+            _cpu(rounds, ours, "bytes passed through unparsed", "unparsed", OF_FLOOR),
+        ]
+    return [*lines, tenants]
 
 
 @contextmanager
@@ -67,13 +78,15 @@ def servers(state: Path) -> Iterator[Place]:
             command.insert(3 + (module == "bench.gateways"), str(port))
             return stack.enter_context(running(command, port, ALONE))
 
+        def before(stand_in: Server, name: str) -> Server:
+            environment = ALONE | {"AWS_ENDPOINT_URL": stand_in.url}
+            return stack.enter_context(nimbi(state.with_name(name), "ec2", environment))
+
         canned = start("bench.canned")
-        ours = stack.enter_context(
-            nimbi(state, "ec2", ALONE | {"AWS_ENDPOINT_URL": canned.url}),
-        )
         yield Place(
             canned,
-            ours,
+            before(canned, state.name),
+            before(start("bench.canned", str(ANSWERS)), f"{state.name}-anew"),
             start("bench.gateways", "threads", canned.url),
             start("bench.gateways", "unparsed", canned.url),
         )
@@ -83,12 +96,41 @@ def login_of(tenant: int) -> str:
     return "Basic " + b64encode(f"AKIDTENANT{tenant:06d}:secret{tenant}".encode()).decode()
 
 
-def latencies(place: Place) -> tuple[float, float]:
-    """Return the median time, in seconds, of a list through Nimbi and of one by boto3."""
-    url = f"{place.ours.url}/api/instances"
+@dataclass(frozen=True)
+class Round:
+    """One look at all: seconds of a list at one connection, and of CPU at many, by gateway."""
+
+    walls: dict[str, float]
+    cpus: dict[str, float]
+
+    @classmethod
+    def of(cls, place: Place) -> "Round":
+        login = f"Authorization: {login_of(0)}"
+        targets = [
+            *(
+                Target(name, server, "/api/instances", (login, "Accept: application/json"))
+                for name, server in (("ours", place.ours), ("anew", place.anew))
+            ),
+            *(
+                Target(name, server, "/instances", (login,))
+                for name, server in (("threads", place.threads), ("unparsed", place.unparsed))
+            ),
+        ]
+        return cls(
+            walls={
+                "ours": through(place.ours),
+                "anew": through(place.anew),
+                "direct": direct(place.canned.url),
+            },
+            cpus={target.name: 1 / target.per_cpu_s() for target in targets},
+        )
+
+
+def through(ours: Server) -> float:
+    """Return the median time, in seconds, of a list through Nimbi at one connection."""
     headers = ["-H", f"Authorization: {login_of(0)}", "-H", "Accept: application/json"]
     said = subprocess.run(
-        ["wrk", "-t1", "-c1", f"-d{ROUND_S}s", "--latency", *headers, url],
+        ["wrk", "-t1", "-c1", f"-d{ROUND_S}s", "--latency", *headers, f"{ours.url}/api/instances"],
         capture_output=True,
         text=True,
         check=True,
@@ -96,8 +138,7 @@ def latencies(place: Place) -> tuple[float, float]:
     found = re.search(r"50%\s+([\d.]+)(us|ms|s)", said)
     if found is None or "Non-2xx" in said:
         raise SystemExit(f"not all requests were answered well:\n{said}")
-    ours = float(found[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1}[found[2]]
-    return ours, direct(place.canned.url)
+    return float(found[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1}[found[2]]
 
 
 def direct(endpoint: str) -> float:
@@ -110,18 +151,6 @@ def direct(endpoint: str) -> float:
         taken.append(time.perf_counter() - began)
     client.close()
     return statistics.median(taken)
-
-
-def costs(place: Place) -> tuple[float, float, float]:
-    """Return the CPU seconds for a list: Nimbi's, boto3's in threads, and of the floor."""
-    login = f"Authorization: {login_of(0)}"
-    targets = (
-        Target("nimbi", place.ours, "/api/instances", (login, "Accept: application/json")),
-        Target("boto3 in threads", place.threads, "/instances", (login,)),
-        Target("unparsed", place.unparsed, "/instances", (login,)),
-    )
-    ours, threads, floor = (1 / target.per_cpu_s() for target in targets)
-    return ours, threads, floor
 
 
 def memory_of_tenants(ours: Server) -> Line:
@@ -147,25 +176,25 @@ def memory_of_tenants(ours: Server) -> Line:
     )
 
 
-def _latency(rounds: list[tuple[float, float]]) -> Line:
-    ours = statistics.median(r[0] for r in rounds)
-    theirs = statistics.median(r[1] for r in rounds)
-    return Line(
-        "list of 10 EC2 instances, median time of one client, of boto3 called directly",
-        statistics.median(a / b for a, b in rounds),
-        goal=OF_BOTO3,
-        at_least=False,
-        note=f"{ours * 1e6:,.0f} of {theirs * 1e6:,.0f} µs",
+def _latency(rounds: list[Round], ours: str) -> Line:
+    mine, theirs = ([r.walls[name] for r in rounds] for name in (ours, "direct"))
+    return _line(
+        ours, "median time of one client, of boto3 called directly", mine, theirs, OF_BOTO3
     )
 
 
-def _cpu(rounds: list[tuple[float, float, float]], peer: str, index: int, goal: float) -> Line:
-    ours = statistics.median(r[0] for r in rounds)
-    theirs = statistics.median(r[index] for r in rounds)
+def _cpu(rounds: list[Round], ours: str, peer: str, name: str, goal: float) -> Line:
+    mine, theirs = ([r.cpus[name] for r in rounds] for name in (ours, name))
+    return _line(ours, f"CPU at {CONNECTIONS} connections, of {peer}", mine, theirs, goal)
+
+
+def _line(ours: str, what: str, mine: list[float], theirs: list[float], goal: float) -> Line:
+    a, b = statistics.median(mine), statistics.median(theirs)
     return Line(
-        f"list of 10 EC2 instances, CPU at {CONNECTIONS} connections, of {peer}",
-        statistics.median(r[0] / r[index] for r in rounds),
+        f"list of {INSTANCES} EC2 instances, {OURS[ours]}, {what}",
+        # The ratio of each round, as both sides of a round met the same machine.
+        statistics.median(a / b for a, b in zip(mine, theirs, strict=True)),
         goal=goal,
         at_least=False,
-        note=f"{ours * 1e6:,.0f} of {theirs * 1e6:,.0f} µs",
+        note=f"{a * 1e6:,.0f} of {b * 1e6:,.0f} µs",
     )

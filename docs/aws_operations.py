@@ -35,6 +35,7 @@ OF_S3 = (
     ("DELETE", "blob", set(), "DeleteObject"),
     ("HEAD", "blob", set(), "HeadObject"),
     ("GET", "blob", set(), "GetObject"),
+    ("POST", "bucket", {"delete"}, "DeleteObjects"),
     ("GET", "bucket", {"location"}, "GetBucketLocation"),
     ("GET", "bucket", set(), "ListObjectsV2"),
     ("HEAD", "bucket", set(), "HeadBucket"),

@@ -21,16 +21,16 @@ from nimbi.model import errors
 from nimbi.model.buckets import BlobCondition, BlobFilter, NewBlob, NewBucket
 from nimbi.model.features import Feature, features_of
 from nimbi.model.firewalls import NewRule
-from nimbi.model.images import ImageFilter, NewImage
-from nimbi.model.instances import InstanceFilter, NewInstance
+from nimbi.model.images import ImageFilter, NewImage, NewUpload
+from nimbi.model.instances import InstanceFilter, NewAttachment, NewInstance
 from nimbi.model.keys import NewKey
 from nimbi.model.networks import NewNetworkInterface
 from nimbi.model.volumes import NewVolume
 from nimbi.settings import SETTINGS
 
 REQUESTS: dict[str, tuple[type[msgspec.Struct], ...]] = {
-    "images": (ImageFilter, NewImage),
-    "instances": (InstanceFilter, NewInstance),
+    "images": (ImageFilter, NewImage, NewUpload),
+    "instances": (InstanceFilter, NewInstance, NewAttachment),
     "keys": (NewKey,),
     "firewalls": (NewRule,),
     "network_interfaces": (NewNetworkInterface,),
@@ -146,6 +146,21 @@ def driver_list() -> str:
         count = len(collection_classes(driver))
         rows.append([f"`{name}`", driver.title, login, str(count), str(len(supported(driver)))])
     return table(["name", "title", "login", "collections", "operations"], rows)
+
+
+def openstack_list() -> str:
+    """Return the table of OpenStack's collections: the service of each, and its operations."""
+    from nimbi.drivers.openstack.narrowing import SERVICE_OF
+
+    having = Registry().supported("openstack")
+    rows = []
+    for interface in INTERFACES:
+        verbs = [o.id.partition(".")[2] for o in OPERATIONS.values() if o.interface is interface]
+        own = [verb for verb in verbs if f"{interface.name}.{verb}" in having]
+        if own:
+            service = SERVICE_OF.get(interface.name, "-")
+            rows.append([words(interface.name), service, ", ".join(own)])
+    return table(["collection", "service", "operations"], rows)
 
 
 def setting_list() -> str:

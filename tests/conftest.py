@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 
 def pytest_configure() -> None:
     """Say that there is no event loop yet.
@@ -10,3 +12,8 @@ def pytest_configure() -> None:
     would make one up for it that nobody closes, and a later test fails for that.
     """
     asyncio.set_event_loop(None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests of the OpenStack that starts meanwhile come last."""
+    items.sort(key=lambda item: "openstack_target" in getattr(item, "fixturenames", ()))

@@ -27,6 +27,8 @@ LIBRARIES = {
     "drivers/eucalyptus": {"lxml", "msgspec"},
     "drivers/local": {"msgspec"},
     "drivers/mock": {"msgspec", "PIL"},
+    "drivers/openstack": {"msgspec", "yaml"},
+    "drivers/rackspace": {"msgspec"},
     "drivers/s3": {"lxml", "msgspec"},
     "drivertest": {"msgspec", "pytest"},
     "frontends/deltacloud": {"jinja2", "msgspec", "PIL", "python_multipart", "starlette"},

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nimbi.driver.compute import Instances as Instances
     from nimbi.driver.compute import Keys as Keys
     from nimbi.driver.compute import Metrics as Metrics
+    from nimbi.driver.compute import Quotas as Quotas
     from nimbi.driver.compute import Realms as Realms
     from nimbi.driver.interface import Driver
     from nimbi.driver.network import Addresses as Addresses
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from nimbi.driver.network import LoadBalancers as LoadBalancers
     from nimbi.driver.network import NetworkInterfaces as NetworkInterfaces
     from nimbi.driver.network import Networks as Networks
+    from nimbi.driver.network import Routers as Routers
     from nimbi.driver.network import Subnets as Subnets
     from nimbi.driver.storage import Snapshots as Snapshots
     from nimbi.driver.storage import Volumes as Volumes
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from nimbi.model.hardware_profiles import Sizes as Sizes
     from nimbi.model.images import ImageFilter as ImageFilter
     from nimbi.model.images import NewImage as NewImage
+    from nimbi.model.images import NewUpload as NewUpload
+    from nimbi.model.images import Visibility as Visibility
     from nimbi.model.instances import Command as Command
     from nimbi.model.instances import InstanceFilter as InstanceFilter
     from nimbi.model.instances import InstanceState as InstanceState
@@ -73,6 +77,7 @@ if TYPE_CHECKING:
     from nimbi.model.networks import NewNetwork as NewNetwork
     from nimbi.model.networks import NewNetworkInterface as NewNetworkInterface
     from nimbi.model.networks import NewSubnet as NewSubnet
+    from nimbi.model.routers import NewRouter as NewRouter
     from nimbi.model.snapshots import NewSnapshot as NewSnapshot
     from nimbi.model.volumes import NewVolume as NewVolume
     from nimbi.model.volumes import VolumeTarget as VolumeTarget
@@ -120,16 +125,20 @@ __all__ = [
     "NewLoadBalancer",
     "NewNetwork",
     "NewNetworkInterface",
+    "NewRouter",
     "NewRule",
     "NewSnapshot",
     "NewSubnet",
+    "NewUpload",
     "NewVolume",
     "NotFound",
     "OutOfCapacity",
     "PrefixListSource",
     "Protocol",
     "QuotaExceeded",
+    "Quotas",
     "Realms",
+    "Routers",
     "Sizes",
     "Snapshots",
     "Subnets",
@@ -139,6 +148,7 @@ __all__ = [
     "UnknownOutcome",
     "Unsupported",
     "UserFile",
+    "Visibility",
     "VolumeTarget",
     "Volumes",
     "connect",
@@ -154,12 +164,14 @@ WHERE = {
     "Instances": "nimbi.driver.compute",
     "Keys": "nimbi.driver.compute",
     "Metrics": "nimbi.driver.compute",
+    "Quotas": "nimbi.driver.compute",
     "Realms": "nimbi.driver.compute",
     "Addresses": "nimbi.driver.network",
     "Firewalls": "nimbi.driver.network",
     "LoadBalancers": "nimbi.driver.network",
     "NetworkInterfaces": "nimbi.driver.network",
     "Networks": "nimbi.driver.network",
+    "Routers": "nimbi.driver.network",
     "Subnets": "nimbi.driver.network",
     "Snapshots": "nimbi.driver.storage",
     "Volumes": "nimbi.driver.storage",
@@ -181,6 +193,8 @@ WHERE = {
     "Sizes": "nimbi.model.hardware_profiles",
     "ImageFilter": "nimbi.model.images",
     "NewImage": "nimbi.model.images",
+    "NewUpload": "nimbi.model.images",
+    "Visibility": "nimbi.model.images",
     "Command": "nimbi.model.instances",
     "InstanceFilter": "nimbi.model.instances",
     "InstanceState": "nimbi.model.instances",
@@ -194,6 +208,7 @@ WHERE = {
     "NewNetwork": "nimbi.model.networks",
     "NewNetworkInterface": "nimbi.model.networks",
     "NewSubnet": "nimbi.model.networks",
+    "NewRouter": "nimbi.model.routers",
     "NewSnapshot": "nimbi.model.snapshots",
     "NewVolume": "nimbi.model.volumes",
     "VolumeTarget": "nimbi.model.volumes",

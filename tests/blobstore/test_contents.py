@@ -62,6 +62,18 @@ async def test_a_replaced_and_a_removed_content_leave_the_disk(store: BlobStore,
     assert files(root) == set()
 
 
+async def test_many_removed_at_once_leave_the_disk_and_the_others_stay(
+    store: BlobStore, root: Path
+):
+    for name in ("a", "b", "c"):
+        await put(store, name, name.encode())
+    await store.blobs.destroy_many(BUCKET, {"a", "b", "never was", "\ud800", ""})
+    assert [blob.name for blob in (await store.blobs.page(BUCKET, limit=10)).blobs] == ["c"]
+    assert len(files(root)) == 1
+    with pytest.raises(NotFound):
+        await store.blobs.destroy_many("no-such-bucket", {"a"})
+
+
 async def test_a_reader_goes_on_when_its_blob_is_removed(store: BlobStore):
     content = os.urandom(2_000_000)
     await put(store, "a", content)

@@ -15,7 +15,7 @@ from nimbi.settings import SETTINGS
 
 # A server's libraries: none is of use to a command that only prints.
 HEAVY = ("lxml", "prometheus_client", "rich", "starlette", "structlog", "uvicorn", "uvloop")
-DRIVERS = ["ec2", "eucalyptus", "local", "mock", "s3"]
+DRIVERS = ["ec2", "eucalyptus", "local", "mock", "openstack", "rackspace", "s3"]
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,8 @@ from nimbi.driver.operation import Collection
 from nimbi.driver.states import StateMachine
 from nimbi.driver.storage import Volumes
 
+READING = {"page", "get", "read", "link", "console", "console_link", "screenshot"}
+
 
 @asynccontextmanager
 async def nothing(*_args: object) -> AsyncIterator[None]:
@@ -100,7 +102,7 @@ def test_an_operation_is_named_by_its_collection_and_verb():
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.id)
 def test_what_reads_is_safe_and_what_is_safe_is_repeatable(operation):
     verb = operation.id.partition(".")[2]
-    assert operation.is_safe == (verb in {"page", "get", "read", "link", "console", "screenshot"})
+    assert operation.is_safe == (verb in READING)
     assert operation.is_repeatable or not operation.is_safe
 
 

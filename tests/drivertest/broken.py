@@ -28,6 +28,7 @@ from nimbi.model.buckets import (
     Blob,
     BlobCondition,
     BlobContent,
+    BlobFailure,
     BlobFilter,
     BlobPage,
     ByteRange,
@@ -194,7 +195,7 @@ class TestBrittle(OnBroken, conformance.ConformsToVolumes):
 class OneSided(MockVolumes):
     """Detaches at the end of the volume only."""
 
-    async def detach(self, id: str) -> Volume:
+    async def detach(self, id: str, instance_id: str | None = None) -> Volume:
         volume = await self.get(id)
         before = self.session.state.instances
         detached = await super().detach(id)
@@ -387,6 +388,17 @@ def admit_all(cloud: Any, _account: Account) -> AbstractAsyncContextManager[Any]
 
 class TestOpen(OnBroken, conformance.ConformsToDriver):
     driver = replace(DRIVER, open=admit_all)
+
+
+class Sparing(MockBlobs):
+    """Destroys only the first of many."""
+
+    async def destroy_many(self, bucket_id: str, ids: tuple[str, ...]) -> tuple[BlobFailure, ...]:
+        return await super().destroy_many(bucket_id, ids[:1])
+
+
+class TestSparing(OnBroken, conformance.ConformsToBlobs):
+    driver = driver_with(Sparing)
 
 
 class TestSound(OnBroken, conformance.ConformsToVolumes):

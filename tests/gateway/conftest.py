@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from nimbi.driver.blobs import Blobs
-from nimbi.driver.compute import Instances
+from nimbi.driver.compute import Images, Instances
 from nimbi.driver.consoles import ConsoleStream
 from nimbi.driver.interface import Account, Driver, Place
 from nimbi.driver.states import StateMachine, Transition
@@ -19,9 +19,10 @@ from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.clouds import Clouds, collections_of
 from nimbi.gateway.limits import DEFAULT_LIMITS, Limits, PoolLimits
 from nimbi.gateway.registry import Registry
-from nimbi.model.buckets import Blob, BlobCondition, BlobContent, ByteRange, NewBlob
+from nimbi.model.buckets import Blob, BlobCondition, BlobContent, BlobFailure, ByteRange, NewBlob
 from nimbi.model.consoles import ConsoleKind
 from nimbi.model.errors import CloudError, Conflict
+from nimbi.model.images import Image, ImageContent, NewUpload
 from nimbi.model.instances import Instance, InstanceFilter, InstanceState, NewInstance
 from nimbi.model.page import Page
 
@@ -113,6 +114,20 @@ class ScriptedBlobs(Blobs):
     async def destroy(self, bucket_id: str, id: str) -> None:
         await self.script.play("blobs.destroy", bucket_id, id)
 
+    async def destroy_many(self, bucket_id: str, ids: tuple[str, ...]) -> tuple[BlobFailure, ...]:
+        return await self.script.play("blobs.destroy_many", bucket_id, ids)
+
+
+class ScriptedImages(Images):
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def read(self, id: str) -> ImageContent:
+        return await self.script.play("images.read", id)
+
+    async def upload(self, new: NewUpload, chunks: AsyncIterator[bytes]) -> Image:
+        return await self.script.play("images.upload", new, chunks)
+
 
 class ScriptedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: int = 1
@@ -148,7 +163,7 @@ def driver_of(script: Script, **changes: Any) -> Driver[Script, Script]:
         title="A script",
         start=start,
         open=open_session,
-        collections=(ScriptedInstances, ScriptedBlobs),
+        collections=(ScriptedInstances, ScriptedBlobs, ScriptedImages),
         instance_states=STATES,
         settings=ScriptedSettings,
         to_error=to_error,

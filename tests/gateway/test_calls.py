@@ -192,6 +192,11 @@ def test_operations_of_an_instance_are_those_of_its_state_that_the_driver_has(cl
     assert cloud.instance_operations(running) == ("reboot", "stop")
 
 
+def test_operations_of_a_locked_instance_are_not_those_of_its_state(cloud, instance):
+    assert cloud.instance_operations(instance(locked=True)) == ()
+    assert cloud.instance_operations(instance()) == ("reboot", "stop")
+
+
 def test_a_session_that_lacks_a_collection_lacks_its_operations(make_driver, script):
     narrowed = make_driver(narrow=lambda _session: frozenset({"blobs"}))
     cloud = Cloud(narrowed, collections_of(narrowed, script))

@@ -8,7 +8,8 @@ import pytest
 from nimbi.driver.blobs import Blobs
 from nimbi.gateway.limits import Limits
 from nimbi.model.buckets import BlobContent, NewBlob
-from nimbi.model.errors import CloudError, Conflict, Timeout
+from nimbi.model.errors import CloudError, Conflict, Invalid, Timeout
+from nimbi.model.images import ImageContent, NewUpload
 
 pytestmark = pytest.mark.looptime
 
@@ -218,3 +219,25 @@ async def test_a_download_whose_chunks_cannot_be_closed_can_be_given_up(make_clo
     content = await opened(make_cloud, script, blob, Chunks())
     assert await anext(content.chunks) == b"x"
     await content.chunks.aclose()
+
+
+async def test_an_image_that_stands_still_is_a_timeout_at_the_chunk(make_cloud, script, looptime):
+    script["images.read"] = [ImageContent(size_bytes=None, chunks=slowly(2, 7, last_s=3600))]
+    content = await make_cloud(LIMITS).images.read("i")
+    assert [await anext(content.chunks) for _ in range(2)] == [b"x", b"x"]
+    with pytest.raises(Timeout, match=r"images\.read"):
+        await anext(content.chunks)
+    assert looptime == 24
+
+
+async def test_an_image_is_sent_as_slowly_as_a_blob_is(make_cloud, script, looptime):
+    script["images.upload"] = [swallow]
+    new = NewUpload(name="n", format="raw")
+    assert await make_cloud(LIMITS).images.upload(new, slowly(100, 7)) == 100
+    assert looptime == 700
+
+
+@pytest.mark.parametrize("count", [0, 1001])
+async def test_as_many_blobs_are_destroyed_at_once_as_the_contract_says(cloud, count):
+    with pytest.raises(Invalid, match=f"ids of blobs.destroy_many is 1 to 1000, not {count}"):
+        await cloud.blobs.destroy_many("u", ("b",) * count)

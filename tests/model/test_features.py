@@ -10,7 +10,7 @@ import pytest
 from nimbi import model
 from nimbi.model.features import Feature, asked_features, features_of
 from nimbi.model.firewalls import NewRule, Protocol
-from nimbi.model.instances import InstanceFilter, NewInstance, UserFile
+from nimbi.model.instances import InstanceFilter, NewAttachment, NewInstance, UserFile
 from nimbi.model.networks import NewNetwork
 from nimbi.model.resource import NewResource
 
@@ -81,6 +81,14 @@ def test_a_value_that_is_the_default_is_not_asked_for():
     assert list(asked_features(NewRule(**rule, direction="egress"))) == ["direction"]
     assert asked_features(NewInstance(image_id="a", tags={})) == {}
     assert list(asked_features(NewInstance(image_id="a", tags={"a": ""}))) == ["tags"]
+
+
+def test_fields_of_what_is_in_a_field_are_asked_for_with_it():
+    plain, boot = NewAttachment(device="a"), NewAttachment(device="b", boot=True)
+    assert list(asked_features(NewInstance(volumes=(plain,)))) == ["volumes"]
+    asked = asked_features(NewInstance(volumes=(plain, boot)))
+    assert list(asked) == ["volumes", "volumes.boot"]
+    assert asked["volumes.boot"].name == "boot_from_volume"
 
 
 def test_a_request_without_marks_has_no_features():

@@ -1,4 +1,4 @@
-"""Files that the kernel sends, on a real connection."""
+"""Files, and what comes over sockets, sent by the kernel on a real connection."""
 
 import asyncio
 import os
@@ -11,9 +11,32 @@ import uvicorn
 
 from nimbi.connection import LimitedConnection
 from nimbi.observability.requests import Receive, Scope, Send
-from nimbi.outgoing import ZEROCOPY
+from nimbi.outgoing import RELAY, ZEROCOPY
+from nimbi.wire.conduit import CutShort
 
 CONTENT = os.urandom(6_000_000)
+
+
+async def relayed(path: str, send: Send) -> None:
+    """Answer from a socket: `/relay/HEAD/COUNT/SENT`, of which SENT bytes come and then the end."""
+    head, count, sent = map(int, path.split("/")[2:])
+    headers = [(b"content-length", b"%d" % (head + count))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    with near, far:
+
+        async def feed() -> None:
+            await asyncio.get_running_loop().sock_sendall(far, CONTENT[head : head + sent])
+            far.shutdown(socket.SHUT_WR)
+
+        feeding = asyncio.create_task(feed())
+        message = {"type": RELAY, "socket": near.fileno(), "head": CONTENT[:head], "count": count}
+        try:
+            await send({**message, "idle_s": 60.0})
+        finally:
+            feeding.cancel()
 
 
 class FileApp:
@@ -24,7 +47,14 @@ class FileApp:
         self.failures: list[str] = []
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        assert ZEROCOPY in scope["extensions"]
+        assert {ZEROCOPY, RELAY} <= set(scope["extensions"])
+        if scope["path"].startswith("/relay/"):
+            try:
+                await relayed(scope["path"], send)
+            except CutShort as error:
+                self.failures.append(str(error))
+                raise
+            return
         first, count, *told = map(int, scope["path"].strip("/").split("/"))
         length = told[0] if told else count
         headers = [(b"content-length", b"%d" % length)] if length >= 0 else []
@@ -109,6 +139,34 @@ async def test_a_file_that_became_shorter_breaks_the_answer_off(app: FileApp, po
 async def test_a_client_that_goes_ends_the_sending(app: FileApp, port: int) -> None:
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.sendall(b"GET /0/6000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.to_thread(sock.recv, 1000)
+    assert bodies(await asked(port)) == [b""]
+    assert app.failures == []
+
+
+async def test_what_a_socket_brings_is_sent_between_other_answers(port: int) -> None:
+    whole = len(CONTENT) - 1000
+    received = await asked(
+        port, f"GET /relay/1000/{whole}/{whole}", "GET /5/10", "GET /relay/0/9/9"
+    )
+    assert bodies(received) == [CONTENT, CONTENT[5:15], CONTENT[:9], b""]
+
+
+async def test_nothing_of_a_socket_is_sent_for_head(port: int) -> None:
+    received = await asked(port, "HEAD /relay/10/1000000/0")
+    assert received.count(b"HTTP/1.1 200") == 2
+    assert len(received) < 1000
+
+
+async def test_a_socket_that_ends_too_early_breaks_the_answer_off(app: FileApp, port: int) -> None:
+    received = await asked(port, "GET /relay/10/100/90")
+    assert received.endswith(CONTENT[:100])
+    assert app.failures == ["the content broke off"]
+
+
+async def test_a_client_that_goes_ends_the_relaying(app: FileApp, port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"GET /relay/0/5000000/5000000 HTTP/1.1\r\nHost: a\r\n\r\n")
         await asyncio.to_thread(sock.recv, 1000)
     assert bodies(await asked(port)) == [b""]
     assert app.failures == []

@@ -1,6 +1,7 @@
 """What an account holds at moto, asked by boto3 and so without a line of ours."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import boto3
@@ -9,6 +10,8 @@ from botocore.config import Config
 Census = Mapping[str, frozenset[str]]
 
 
+# Making one takes boto3 a second: it reads its description of the whole service.
+@cache
 def clients(url: str, region: str) -> Mapping[str, Any]:
     """Return boto3's clients for a server that stands in for AWS."""
     session = boto3.Session("AKIATESTTESTTESTTEST", "secret", region_name=region)

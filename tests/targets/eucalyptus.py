@@ -40,8 +40,8 @@ KNOWN = {
     "GetConsoleOutput": "InstanceId",
     "ImportKeyPair": "KeyName PublicKeyMaterial",
     "RebootInstances": "InstanceId",
-    "RegisterImage": "Name Description ImageLocation Architecture RootDeviceName BlockDeviceMapping "
-    "VirtualizationType",
+    "RegisterImage": "Name Description ImageLocation Architecture RootDeviceName "
+    "BlockDeviceMapping VirtualizationType",
     "ReleaseAddress": "PublicIp AllocationId",
     "RevokeSecurityGroupIngress": "GroupId GroupName IpPermissions",
     "RunInstances": "ImageId MinCount MaxCount KeyName SecurityGroupId SecurityGroup UserData "

@@ -158,6 +158,7 @@ async def forwarding(url: str) -> AsyncIterator[Handler]:
                 URL(url + asked.target, encoded=True),
                 headers=headers,
                 data=asked.body,
+                skip_auto_headers=("Content-Type", "User-Agent"),
                 allow_redirects=False,
             ) as answer:
                 told = {k.lower(): v for k, v in answer.headers.items()}

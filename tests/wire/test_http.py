@@ -190,6 +190,17 @@ async def test_a_request_on_a_kept_connection_that_dies_is_not_sent_again(
         assert len(site.requests) == 2
 
 
+async def test_what_is_no_http_is_lost_without_telling_the_url(http: HttpClient) -> None:
+    async def other(connection: Connection) -> None:
+        await connection.head()
+        await connection.answer(b"0\r\n\r\n")
+
+    async with serving(other) as site:
+        with pytest.raises(AnswerLost, match="it is no HTTP") as raised:
+            await http.send(Request("GET", f"{site.url}/path?signature=hunter2"))
+    assert "hunter2" not in str(raised.value)
+
+
 async def test_a_silent_server_is_given_up() -> None:
     async def silent(connection: Connection) -> None:
         await connection.head()

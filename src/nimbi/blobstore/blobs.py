@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 
 from nimbi.blobstore.buckets import number_of
@@ -139,6 +139,20 @@ class Blobs:
             found(db, number, name)
             _discard(db, number, name)
             db.execute("delete from blob where bucket = ? and name = ?", (number, key(name)))
+
+        await self._threads.run(lambda: self._index.change(work, frees=True))
+
+    async def destroy_many(self, bucket: str, names: Collection[str]) -> None:
+        """Remove those of these blobs that are there, all or none. Raises NotFound: the bucket."""
+
+        def work(db: sqlite3.Connection) -> None:
+            number = number_of(db, bucket)
+            for name in names:
+                _discard(db, number, name)
+            db.executemany(
+                "delete from blob where bucket = ? and name = ?",
+                ((number, key(name)) for name in names),
+            )
 
         await self._threads.run(lambda: self._index.change(work, frees=True))
 

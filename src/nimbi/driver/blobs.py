@@ -8,6 +8,7 @@ from nimbi.model.buckets import (
     Blob,
     BlobCondition,
     BlobContent,
+    BlobFailure,
     BlobFilter,
     BlobPage,
     BlobPlace,
@@ -112,6 +113,15 @@ class Blobs(Collection):
 
     @repeatable
     async def destroy(self, bucket_id: str, id: str) -> None:
+        raise NotImplementedError
+
+    @repeatable
+    async def destroy_many(self, bucket_id: str, ids: tuple[str, ...]) -> tuple[BlobFailure, ...]:
+        """Destroy 1 to 1000 blobs, and return those that could not be, in no order.
+
+        What is not there counts as destroyed. Raises NotFound for an unknown bucket, and what
+        concerns all of them alike; some may be gone then.
+        """
         raise NotImplementedError
 
     @repeatable

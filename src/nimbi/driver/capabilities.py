@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nimbi.driver.blobs import Blobs, Buckets
-from nimbi.driver.compute import HardwareProfiles, Images, Instances, Keys, Metrics, Realms
+from nimbi.driver.compute import HardwareProfiles, Images, Instances, Keys, Metrics, Quotas, Realms
 from nimbi.driver.interface import Driver
 from nimbi.driver.network import (
     Addresses,
@@ -14,6 +14,7 @@ from nimbi.driver.network import (
     LoadBalancers,
     NetworkInterfaces,
     Networks,
+    Routers,
     Subnets,
 )
 from nimbi.driver.operation import EFFECT, REPEATABLE, SAFE, Collection
@@ -31,6 +32,7 @@ INTERFACES: tuple[type[Collection], ...] = (
     Addresses,
     Networks,
     Subnets,
+    Routers,
     NetworkInterfaces,
     LoadBalancers,
     Volumes,
@@ -38,6 +40,7 @@ INTERFACES: tuple[type[Collection], ...] = (
     Buckets,
     Blobs,
     Metrics,
+    Quotas,
 )
 
 

@@ -1,16 +1,18 @@
 """Interfaces of what runs machines: realms, hardware profiles, images, instances, keys, metrics."""
 
+from collections.abc import AsyncIterator
 from typing import ClassVar
 
 from nimbi.driver.consoles import ConsoleStream
 from nimbi.driver.operation import Collection, repeatable, safe
-from nimbi.model.consoles import ConsoleKind
+from nimbi.model.consoles import ConsoleKind, ConsoleLink
 from nimbi.model.hardware_profiles import HardwareProfile, Sizes
-from nimbi.model.images import Image, ImageFilter, NewImage
+from nimbi.model.images import Image, ImageContent, ImageFilter, NewImage, NewUpload
 from nimbi.model.instances import Command, CommandResult, Instance, InstanceFilter, NewInstance
 from nimbi.model.keys import Key, NewKey
 from nimbi.model.metrics import Metric
 from nimbi.model.page import Page
+from nimbi.model.quotas import Quota
 from nimbi.model.realms import Realm
 
 
@@ -76,6 +78,32 @@ class Images(Collection):
         """Remove it. Raises NotFound when there is none, as does `destroy` of every collection."""
         raise NotImplementedError
 
+    async def upload(self, new: NewUpload, chunks: AsyncIterator[bytes]) -> Image:
+        """Return an image of these bytes, perhaps still pending. A torn upload leaves none.
+
+        Raises Invalid for a format that the cloud does not know.
+        """
+        raise NotImplementedError
+
+    @safe
+    async def read(self, id: str) -> ImageContent:
+        """Open an image. Raises Conflict for one that has no bytes yet."""
+        raise NotImplementedError
+
+    @repeatable
+    async def share(self, id: str, project_id: str) -> Image:
+        """Return the image, which another account may use too; one that may already stays so.
+
+        A private image comes to be a shared one. Raises Conflict for one that everybody may use,
+        Invalid for an account that can be none.
+        """
+        raise NotImplementedError
+
+    @repeatable
+    async def unshare(self, id: str, project_id: str) -> None:
+        """Let another account use it no more. Raises NotFound when it was not shared with that."""
+        raise NotImplementedError
+
 
 class Instances(Collection):
     """Virtual machines. Calls return at once; the gateway waits for states."""
@@ -138,6 +166,46 @@ class Instances(Collection):
         """
         raise NotImplementedError
 
+    async def rebuild(self, id: str, image_id: str) -> Instance:
+        """Return the instance with its disk made anew of an image, perhaps still pending.
+
+        It keeps its id, addresses and volumes. Raises NotFound or Invalid for an unknown image.
+        """
+        raise NotImplementedError
+
+    async def rescue(self, id: str) -> None:
+        """Boot another system beside the instance's own disk, so that it can be mended.
+
+        It is RUNNING then, and `rescued`; only `unrescue` is sure to be possible.
+        """
+        raise NotImplementedError
+
+    async def unrescue(self, id: str) -> None:
+        """Boot a rescued instance from its own disk again. Raises Conflict for any other."""
+        raise NotImplementedError
+
+    async def shelve(self, id: str) -> None:
+        """Stop an instance and give up its place, keeping its disk, addresses and volumes.
+
+        It is STOPPED then, and `shelved`; only `unshelve` is sure to be possible.
+        """
+        raise NotImplementedError
+
+    async def unshelve(self, id: str) -> None:
+        """Find a place for a shelved instance and start it. Raises Conflict for any other.
+
+        Raises OutOfCapacity when there is no place.
+        """
+        raise NotImplementedError
+
+    async def lock(self, id: str) -> None:
+        """Refuse what else would change it, as a Conflict; one that is locked stays so."""
+        raise NotImplementedError
+
+    async def unlock(self, id: str) -> None:
+        """Allow changes again; one that is not locked stays so."""
+        raise NotImplementedError
+
     @repeatable
     async def destroy(self, id: str) -> None:
         """Remove an instance with its disk; its volumes are detached and stay."""
@@ -157,6 +225,15 @@ class Instances(Collection):
         """Return what the instance shows on its screen now, as PNG.
 
         Raises Conflict when it has none, since it neither runs nor is paused.
+        """
+        raise NotImplementedError
+
+    @safe
+    async def console_link(self, id: str) -> ConsoleLink:
+        """Return a URL at which the cloud itself shows the screen of a running instance.
+
+        Whoever has it may do all that somebody before the machine may. Raises Conflict when the
+        instance does not run.
         """
         raise NotImplementedError
 
@@ -207,4 +284,18 @@ class Metrics(Collection):
 
     @safe
     async def get(self, id: str) -> Metric:
+        raise NotImplementedError
+
+
+class Quotas(Collection):
+    """How much of everything the account may have."""
+
+    name: ClassVar[str] = "quotas"
+
+    @safe
+    async def page(self, marker: str | None, limit: int) -> Page[Quota]:
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> Quota:
         raise NotImplementedError

@@ -64,7 +64,8 @@ class Driver(Generic[Backend, Session]):
     `to_error` sorts the cloud's own exceptions; None leaves one unmapped. `entrypoints` are shown
     to clients: `{"ec2": {"eu-west-1": "ec2.eu-west-1.amazonaws.com"}}`, kind and provider.
     `narrow` returns the collections that this very session has, when that differs between accounts
-    or machines; `notes` what clients may be shown of it beside: `{"network": "user: …"}`.
+    or machines; `notes` what clients may be shown of it beside: `{"network": "user: …"}`;
+    `providers` the entrypoints that only a session knows, such as a private cloud's regions.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Driver(Generic[Backend, Session]):
     entrypoints: dict[str, dict[str, str]] = field(default_factory=dict)
     narrow: Callable[[Session], frozenset[str]] | None = None
     notes: Callable[[Session], Mapping[str, str]] = lambda _session: {}
+    providers: Callable[[Session], dict[str, dict[str, str]]] | None = None
     # Whether its cloud lives in the memory of one process, so that two workers would see two.
     in_process: Callable[[Any], bool] = lambda _settings: False
     # The credentials of whoever may read its state directory: a program that uses Nimbi as a

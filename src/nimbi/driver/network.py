@@ -15,6 +15,7 @@ from nimbi.model.networks import (
     Subnet,
 )
 from nimbi.model.page import Page
+from nimbi.model.routers import NewRouter, Router
 
 
 class Addresses(Collection):
@@ -100,7 +101,10 @@ class Networks(Collection):
 
     @repeatable
     async def destroy(self, id: str) -> None:
-        """Remove a network and its subnets. Raises Conflict while an interface is in it."""
+        """Remove a network and its subnets.
+
+        Raises Conflict while an interface is in it, or a router leads to it.
+        """
         raise NotImplementedError
 
 
@@ -124,7 +128,44 @@ class Subnets(Collection):
 
     @repeatable
     async def destroy(self, id: str) -> None:
-        """Remove it. Raises Conflict while an interface is in it."""
+        """Remove it. Raises Conflict while an interface is in it, or a router."""
+        raise NotImplementedError
+
+
+class Routers(Collection):
+    """What joins subnets to each other and to the world."""
+
+    name: ClassVar[str] = "routers"
+
+    @safe
+    async def page(self, marker: str | None, limit: int) -> Page[Router]:
+        raise NotImplementedError
+
+    @safe
+    async def get(self, id: str) -> Router:
+        raise NotImplementedError
+
+    @repeatable
+    async def create(self, new: NewRouter) -> Router:
+        """Return the router. Raises NotFound or Invalid for an unknown external network."""
+        raise NotImplementedError
+
+    @repeatable
+    async def destroy(self, id: str) -> None:
+        """Remove it. Raises Conflict while a subnet is connected."""
+        raise NotImplementedError
+
+    @repeatable
+    async def connect(self, id: str, subnet_id: str) -> Router:
+        """Return the router with the subnet, whose gateway it is; one that is connected stays so.
+
+        Raises NotFound for an unknown subnet, Conflict for one that has another gateway.
+        """
+        raise NotImplementedError
+
+    @repeatable
+    async def disconnect(self, id: str, subnet_id: str) -> Router:
+        """Return the router without the subnet. Raises NotFound when it is not connected."""
         raise NotImplementedError
 
 
@@ -143,7 +184,10 @@ class NetworkInterfaces(Collection):
 
     @repeatable
     async def create(self, new: NewNetworkInterface) -> NetworkInterface:
-        """Return the interface. Raises NotFound for an unknown instance, network or subnet."""
+        """Return the interface. Raises NotFound for an unknown instance, network or subnet.
+
+        One that is unattached waits for an instance to be made with it.
+        """
         raise NotImplementedError
 
     @repeatable

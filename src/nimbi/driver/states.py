@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from nimbi.model.instances import InstanceState
+from nimbi.model.instances import Instance, InstanceState
+
+# What is left to do with an instance that is not as its state alone says, by the field that tells.
+LEFT = {
+    "locked": frozenset({"unlock"}),
+    "rescued": frozenset({"unrescue", "destroy", "lock"}),
+    "shelved": frozenset({"unshelve", "destroy", "lock"}),
+}
+ONLY_THEN = frozenset({"unlock", "unrescue", "unshelve"})
 
 
 @dataclass(frozen=True)
@@ -28,3 +36,10 @@ class StateMachine:
     def operations(self, state: InstanceState) -> tuple[str, ...]:
         """Return what may be done with an instance in this state: `("reboot", "stop")`."""
         return tuple(t.by for t in self.leaving(state) if t.by is not None)
+
+    def operations_on(self, instance: Instance) -> tuple[str, ...]:
+        """Return what may be done with this very instance, in order."""
+        for field, left in LEFT.items():
+            if getattr(instance, field):
+                return tuple(o for o in self.operations(instance.state) if o in left)
+        return tuple(o for o in self.operations(instance.state) if o not in ONLY_THEN)

@@ -32,11 +32,17 @@ class Volumes(Collection):
         raise NotImplementedError
 
     async def attach(self, id: str, target: VolumeTarget) -> Volume:
-        """Return the volume. Raises Conflict when it is attached already."""
+        """Return the volume. Raises Conflict when it is attached already.
+
+        One that is shared may be attached to other instances too.
+        """
         raise NotImplementedError
 
-    async def detach(self, id: str) -> Volume:
-        """Return the volume. Raises Conflict when it is attached nowhere."""
+    async def detach(self, id: str, instance_id: str | None = None) -> Volume:
+        """Return the volume. Raises Conflict when it is attached nowhere.
+
+        Or not to this instance; or to several, when none is told.
+        """
         raise NotImplementedError
 
     @repeatable
@@ -45,6 +51,15 @@ class Volumes(Collection):
 
         Raises Invalid for a size below the present one or beyond the cloud's largest, Conflict
         while it is attached when the cloud can do it only apart, OutOfCapacity.
+        """
+        raise NotImplementedError
+
+    @repeatable
+    async def retype(self, id: str, kind: str) -> Volume:
+        """Return the volume as another kind of disk, perhaps still pending.
+
+        Raises Invalid for a kind that the cloud does not know, Conflict when it is attached and the
+        cloud can do it only apart, OutOfCapacity.
         """
         raise NotImplementedError
 

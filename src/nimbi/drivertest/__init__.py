@@ -25,7 +25,9 @@ from nimbi.drivertest.metrics import ConformsToMetrics  # noqa: E402
 from nimbi.drivertest.needs import needs, needs_feature, require  # noqa: E402
 from nimbi.drivertest.network_interfaces import ConformsToNetworkInterfaces  # noqa: E402
 from nimbi.drivertest.networks import ConformsToNetworks  # noqa: E402
+from nimbi.drivertest.quotas import ConformsToQuotas  # noqa: E402
 from nimbi.drivertest.realms import ConformsToRealms  # noqa: E402
+from nimbi.drivertest.routers import ConformsToRouters  # noqa: E402
 from nimbi.drivertest.snapshots import ConformsToSnapshots  # noqa: E402
 from nimbi.drivertest.subnets import ConformsToSubnets  # noqa: E402
 from nimbi.drivertest.volumes import ConformsToVolumes  # noqa: E402
@@ -44,7 +46,9 @@ __all__ = [
     "ConformsToMetrics",
     "ConformsToNetworkInterfaces",
     "ConformsToNetworks",
+    "ConformsToQuotas",
     "ConformsToRealms",
+    "ConformsToRouters",
     "ConformsToSnapshots",
     "ConformsToSubnets",
     "ConformsToVolumes",

@@ -12,6 +12,7 @@ from nimbi.drivertest.blob_copies import ConformsToBlobCopies
 from nimbi.drivertest.blob_lists import ConformsToBlobLists
 from nimbi.drivertest.blob_metadata import ConformsToBlobMetadata
 from nimbi.drivertest.blob_ranges import ConformsToBlobRanges
+from nimbi.drivertest.blob_removal import ConformsToBlobRemoval
 from nimbi.drivertest.blob_uploads import ConformsToBlobUploads
 from nimbi.drivertest.conformance import fresh_name
 from nimbi.drivertest.needs import needs, require
@@ -36,6 +37,7 @@ class ConformsToBlobs(
     ConformsToBlobLists,
     ConformsToBlobConditions,
     ConformsToBlobCopies,
+    ConformsToBlobRemoval,
     ConformsToReading,
 ):
     """Where buckets cannot be made, an author overrides `bucket` by one that is empty."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,7 +27,11 @@ SCREEN = b"RFB 003."
 ANSWER_S = 30.0
 RETURN_KEY = b"\r"
 
-VIEWS: dict[str, tuple[Any, ...]] = {"screenshot": (), "open_console": (ConsoleKind.SERIAL,)}
+VIEWS: dict[str, tuple[Any, ...]] = {
+    "screenshot": (),
+    "open_console": (ConsoleKind.SERIAL,),
+    "console_link": (),
+}
 
 
 class ConformsToConsoles(Conformance):
@@ -40,6 +45,17 @@ class ConformsToConsoles(Conformance):
     async def test_a_screenshot_is_a_png(self, cloud: Cloud, instance: Instance) -> None:
         await brought(cloud, instance.id, InstanceState.RUNNING, self.patience_s)
         assert (await cloud.call(Instances.screenshot, instance.id)).startswith(PNG)
+
+    @needs("console_link", "create", "get")
+    async def test_a_link_to_a_console_is_a_url_that_no_repr_shows(
+        self, cloud: Cloud, instance: Instance
+    ) -> None:
+        await brought(cloud, instance.id, InstanceState.RUNNING, self.patience_s)
+        link = await cloud.call(Instances.console_link, instance.id)
+        assert link.url.partition("://")[0] in {"http", "https", "ws", "wss"}
+        assert urlsplit(link.url).hostname
+        assert link.protocol
+        assert link.url not in repr(link)
 
     @needs("open_console", "create", "get")
     async def test_a_serial_console_answers_when_a_key_is_hit(

@@ -1,6 +1,6 @@
 """What holds for images on every cloud."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from msgspec.structs import replace
@@ -10,8 +10,10 @@ from nimbi.driver.operation import Collection
 from nimbi.driver.storage import Snapshots
 from nimbi.drivertest.conformance import fresh_name
 from nimbi.drivertest.creating import ConformsToNaming, Wish
+from nimbi.drivertest.image_uploads import ConformsToImageUploads
 from nimbi.drivertest.needs import needs, needs_feature
 from nimbi.drivertest.oddities import FEW_ODD_IDS
+from nimbi.drivertest.reading import ConformsToActions
 from nimbi.drivertest.samples import undeclared
 from nimbi.drivertest.tracking import Made
 from nimbi.gateway.cloud import Cloud
@@ -23,9 +25,14 @@ from nimbi.model.snapshots import NewSnapshot, SnapshotState
 from nimbi.model.volumes import Volume
 
 
-class ConformsToImages(ConformsToNaming):
+class ConformsToImages(ConformsToImageUploads, ConformsToActions, ConformsToNaming):
     interface: ClassVar[type[Collection]] = Images
     kind: ClassVar[type[Resource]] = Image
+    actions: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "read": (),
+        "share": ("no-such-account",),
+        "unshare": ("no-such-account",),
+    }
 
     @pytest.fixture
     async def wish(self, cloud: Cloud, instance: Instance) -> Wish:

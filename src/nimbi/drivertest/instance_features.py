@@ -10,7 +10,7 @@ from nimbi.driver.compute import Instances, Keys, Metrics
 from nimbi.driver.network import Firewalls, LoadBalancers, Subnets
 from nimbi.driver.storage import Snapshots, Volumes
 from nimbi.drivertest.conformance import Conformance, fresh_name
-from nimbi.drivertest.moves import comes_true, gone, rested
+from nimbi.drivertest.moves import comes_true, rested
 from nimbi.drivertest.needs import needs, needs_feature
 from nimbi.drivertest.oddities import FEW_ODD_IDS
 from nimbi.drivertest.samples import VALUES
@@ -26,7 +26,7 @@ from nimbi.model.snapshots import NewSnapshot, SnapshotState
 from nimbi.model.volumes import Volume
 
 # Fields that hold what a guest sees only: the shared tests can see that they are taken.
-TAKEN = ["user_data", "user_files", "metrics"]
+TAKEN = ["user_data", "user_files", "metrics", "config_drive", "scheduler_hints"]
 
 # Features whose value is the id of something, by field.
 POINTERS = {
@@ -34,6 +34,17 @@ POINTERS = {
     "firewall_ids": "firewalls",
     "load_balancer_id": "register_to_load_balancer",
     "snapshot_id": "attach_snapshot",
+    "network_ids": "networks",
+    "network_interface_ids": "network_interfaces",
+    "boot_volume_id": "boot_from_volume",
+}
+
+
+# Fields that contradict a launch from an image, each with a value.
+CONTRADICTING: dict[str, Any] = {
+    "spot_max_price": "1.00",
+    "boot_volume_id": "no-such-volume",
+    "image_id": None,
 }
 
 
@@ -145,36 +156,6 @@ class ConformsToInstanceFeatures(Conformance):
         found = await self.launched(cloud, made)(replace(new_instance, subnet_id=subnet.id))
         assert found.subnet_id == subnet.id
 
-    @needs("create", "get", Volumes.get)
-    @needs_feature(Instances, "volume_mappings")
-    async def test_mapped_volumes_are_made_with_the_instance(
-        self, cloud: Cloud, made: Made, new_instance: NewInstance
-    ) -> None:
-        asked = replace(new_instance, volumes=(NewAttachment(device="/dev/sdx", size_gib=2),))
-        found = await self.launched(cloud, made)(asked)
-        (id,) = [each.volume_id for each in found.volumes if each.device == "/dev/sdx"]
-        volume = await cloud.call(Volumes.get, id)
-        assert (volume.size_gib, volume.instance_id) == (2, found.id)
-
-    @needs("create", "get", "destroy", Volumes.get)
-    @needs_feature(Instances, "volume_mappings")
-    async def test_a_mapped_volume_goes_with_its_instance_unless_it_is_to_be_kept(
-        self, cloud: Cloud, made: Made, new_instance: NewInstance
-    ) -> None:
-        asked = replace(
-            new_instance,
-            volumes=(
-                NewAttachment(device="/dev/sdx", size_gib=1),
-                NewAttachment(device="/dev/sdy", size_gib=1, keep=True),
-            ),
-        )
-        found = await self.launched(cloud, made)(asked)
-        ids = {each.device: each.volume_id for each in found.volumes}
-        made.track(Volumes, ids["/dev/sdy"])
-        await made.destroy(Instances, found.id)
-        await gone(lambda: cloud.call(Volumes.get, ids["/dev/sdx"]), self.patience_s)
-        assert (await cloud.call(Volumes.get, ids["/dev/sdy"])).id == ids["/dev/sdy"]
-
     @needs("create")
     @needs_feature(Instances, "spot")
     async def test_an_instance_on_spare_capacity_says_so(
@@ -190,8 +171,9 @@ class ConformsToInstanceFeatures(Conformance):
         twice = (NewAttachment(device="/dev/sdx"), NewAttachment(device="/dev/sdx"))
         with pytest.raises((Invalid, Unsupported)):
             await cloud.call(Instances.create, replace(new_instance, volumes=twice))
-        with pytest.raises((Invalid, Unsupported)):
-            await cloud.call(Instances.create, replace(new_instance, spot_max_price="1.00"))
+        for field, value in CONTRADICTING.items():
+            with pytest.raises((Invalid, Unsupported)):
+                await cloud.call(Instances.create, replace(new_instance, **{field: value}))
 
     @needs("create")
     @pytest.mark.parametrize("field", TAKEN)
@@ -232,6 +214,7 @@ class ConformsToInstanceFeatures(Conformance):
     ) -> None:
         if POINTERS[field] not in cloud.features(Instances):
             pytest.skip(f"{cloud.driver.name} does not honour instances.{POINTERS[field]}")
-        value: Any = (id,) if field == "firewall_ids" else id
+        value: Any = (id,) if field.endswith("_ids") else id
+        image_id = None if field == "boot_volume_id" else new_instance.image_id
         with pytest.raises((NotFound, Invalid)):
-            await made.create(Instances, replace(new_instance, **{field: value}))
+            await made.create(Instances, replace(new_instance, image_id=image_id, **{field: value}))

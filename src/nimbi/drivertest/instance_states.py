@@ -45,7 +45,7 @@ class ConformsToInstanceStates(Conformance):
     async def test_what_can_be_done_is_what_the_state_allows_and_the_cloud_supports(
         self, cloud: Cloud, instance: Instance
     ) -> None:
-        allowed = cloud.driver.instance_states.operations(instance.state)
+        allowed = cloud.driver.instance_states.operations_on(instance)
         supported = {id.partition(".")[2] for id in cloud.operations if id.startswith("instances.")}
         told = cloud.instance_operations(instance)
         assert told == tuple(verb for verb in allowed if verb in supported)

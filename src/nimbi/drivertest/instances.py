@@ -1,6 +1,7 @@
 """What holds for instances on every cloud."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,7 +13,10 @@ from nimbi.driver.operation import Collection
 from nimbi.drivertest.conformance import fresh_name
 from nimbi.drivertest.consoles import ConformsToConsoles
 from nimbi.drivertest.creating import ConformsToNaming, Wish
+from nimbi.drivertest.instance_changes import ConformsToInstanceChanges
+from nimbi.drivertest.instance_disks import ConformsToInstanceDisks
 from nimbi.drivertest.instance_features import ConformsToInstanceFeatures
+from nimbi.drivertest.instance_networks import ConformsToInstanceNetworks
 from nimbi.drivertest.instance_states import ConformsToInstanceStates
 from nimbi.drivertest.needs import needs, needs_feature
 from nimbi.drivertest.oddities import FEW_ODD_IDS
@@ -25,13 +29,16 @@ from nimbi.gateway.cloud import Cloud
 from nimbi.model.consoles import ConsoleKind
 from nimbi.model.errors import Invalid, NotFound, Unsupported
 from nimbi.model.hardware_profiles import Sizes
-from nimbi.model.instances import Command, Instance, InstanceFilter, NewInstance
+from nimbi.model.instances import Command, Instance, InstanceFilter, InstanceState, NewInstance
 from nimbi.model.resource import Resource
 
 
 class ConformsToInstances(
     ConformsToInstanceStates,
     ConformsToInstanceFeatures,
+    ConformsToInstanceDisks,
+    ConformsToInstanceNetworks,
+    ConformsToInstanceChanges,
     ConformsToResizing,
     ConformsToConsoles,
     ConformsToActions,
@@ -52,6 +59,14 @@ class ConformsToInstances(
         "resize": (Sizes(),),
         "screenshot": (),
         "open_console": (ConsoleKind.SERIAL,),
+        "console_link": (),
+        "rebuild": ("no-such-image",),
+        "rescue": (),
+        "unrescue": (),
+        "shelve": (),
+        "unshelve": (),
+        "lock": (),
+        "unlock": (),
     }
 
     @pytest.fixture
@@ -199,6 +214,29 @@ class ConformsToInstances(
         ):
             where = InstanceFilter(tags=tags)
             assert {i.id async for i in cloud.each(Instances.page, limit=1, where=where)} == ids
+
+    @needs("page", "create")
+    @needs_feature(Instances, "changed_since")
+    async def test_what_changed_since_then_is_told_and_what_did_not_is_not(
+        self, cloud: Cloud, made: Made, new_instance: NewInstance
+    ) -> None:
+        new = await made.create(Instances, new_instance)
+        for hours, ids in ((-1, {new.id}), (1, set())):
+            # An hour, since the cloud's clock may differ.
+            where = InstanceFilter(changed_since=datetime.now(UTC) + timedelta(hours=hours))
+            found = [i async for i in cloud.each(Instances.page, limit=1, where=where)]
+            assert {i.id for i in found if i.state is not InstanceState.FINISH} >= ids
+            assert ids or not found
+
+    @needs("page", "create", "destroy")
+    @needs_feature(Instances, "changed_since")
+    async def test_what_is_gone_since_then_is_not_told_or_is_at_its_end(
+        self, cloud: Cloud, made: Made, doomed_instance: Instance
+    ) -> None:
+        await made.destroy(Instances, doomed_instance.id)
+        where = InstanceFilter(changed_since=datetime.now(UTC) - timedelta(hours=1))
+        async for instance in cloud.each(Instances.page, where=where):
+            assert (instance.id == doomed_instance.id) <= (instance.state is InstanceState.FINISH)
 
     @needs("page")
     async def test_a_filter_that_is_not_honoured_is_refused(self, cloud: Cloud) -> None:

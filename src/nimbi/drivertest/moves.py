@@ -13,6 +13,12 @@ from nimbi.model.instances import Instance, InstanceState
 FIRST_PAUSE_S = 0.01
 LONGEST_PAUSE_S = 2.0
 
+# What leads through the states; all else has an end of its own, and a test of its own.
+STEPS = frozenset({None, "create", "start", "stop", "pause", "resume", "destroy"})
+
+# What must be undone before an instance can be led anywhere, by the field that tells.
+UNDONE = {"locked": Instances.unlock, "rescued": Instances.unrescue}
+
 ENDS = frozenset({InstanceState.START, InstanceState.FINISH})
 
 
@@ -49,7 +55,12 @@ def way(cloud: Cloud, state: InstanceState, to: InstanceState) -> tuple[Transiti
             return ways[here]
         for step in machine.leaving(here):
             possible = step.by is None or f"instances.{step.by}" in cloud.operations
-            if possible and step.to not in ways and (step.to not in ENDS or step.to is to):
+            if (
+                possible
+                and step.by in STEPS
+                and step.to not in ways
+                and (step.to not in ENDS or step.to is to)
+            ):
                 ways[step.to] = (*ways[here], step)
                 open_ends.append(step.to)
     return None
@@ -91,6 +102,9 @@ async def made_destroyable(cloud: Cloud, id: str, timeout_s: float) -> None:
     """Lead an instance to a state in which it can be destroyed."""
     machine = cloud.driver.instance_states
     instance = await cloud.call(Instances.get, id)
+    for field, undo in UNDONE.items():
+        if getattr(instance, field):
+            await cloud.call(undo, id)
     if "destroy" in machine.operations(instance.state):
         return
     instance = await rested(cloud, id, timeout_s)

@@ -1,5 +1,6 @@
 """A value for each optional field of a request, to see it honoured or refused."""
 
+from datetime import UTC, datetime
 from typing import Any, get_type_hints
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from nimbi.driver.capabilities import OPERATIONS
 from nimbi.driver.operation import Collection
 from nimbi.model.features import Feature, features_of
+from nimbi.model.images import Visibility
 from nimbi.model.instances import InstanceState, NewAttachment, UserFile
 from nimbi.model.resource import NewResource
 
@@ -35,6 +37,16 @@ VALUES: dict[str, Any] = {
     "throughput_mib": 125,
     "encrypted": True,
     "direction": "egress",
+    "visibility": Visibility.SHARED,
+    "properties": {ANY: ANY},
+    "network_ids": (ANY,),
+    "network_interface_ids": (ANY,),
+    "fixed_address": "10.77.1.7",
+    "config_drive": True,
+    "scheduler_hints": {ANY: ANY},
+    "changed_since": datetime(2026, 1, 1, tzinfo=UTC),
+    "shared": True,
+    "unattached": True,
 }
 
 

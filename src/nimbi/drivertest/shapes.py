@@ -17,6 +17,7 @@ from nimbi.model.resource import Resource
 # Which collection a field's ids belong to. An `owner_id` is the cloud's own business.
 REFERENCES: dict[str, type[Collection]] = {
     "bucket_id": Buckets,
+    "external_network_id": Networks,
     "firewall_ids": Firewalls,
     "hardware_profile_id": HardwareProfiles,
     "hardware_profile_ids": HardwareProfiles,

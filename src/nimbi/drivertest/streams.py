@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from nimbi.driver.blobs import Blobs
 from nimbi.gateway.cloud import Cloud
 from nimbi.model.buckets import Blob, BlobContent, ByteRange, NewBlob
+from nimbi.model.images import ImageContent
 
 CHUNK = 64 * 1024
 
@@ -53,13 +54,13 @@ async def write(
     return await cloud.call(Blobs.write, new, in_chunks(content))
 
 
-async def drained(content: BlobContent) -> bytes:
-    """Return all that comes of an open blob."""
+async def drained(content: BlobContent | ImageContent) -> bytes:
+    """Return all that comes of an open blob or image."""
     return b"".join([chunk async for chunk in content.chunks])
 
 
-async def closed(content: BlobContent) -> None:
-    """Give an open blob up before its end."""
+async def closed(content: BlobContent | ImageContent) -> None:
+    """Give an open blob or image up before its end."""
     close: Callable[[], Awaitable[None]] = getattr(content.chunks, "aclose")  # noqa: B009  untyped
     await close()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from nimbi.driver.blobs import Blobs, Buckets
 from nimbi.driver.compute import Instances
-from nimbi.driver.network import Addresses
+from nimbi.driver.network import Addresses, Routers
 from nimbi.driver.operation import Collection
 from nimbi.driver.storage import Volumes
 from nimbi.drivertest.moves import comes_true, gone, made_destroyable
@@ -120,13 +120,20 @@ def _of(interface: type[Collection], verb: str) -> Callable[..., Awaitable[Any]]
 
 
 async def _detached(cloud: Cloud, id: str, _patience_s: float) -> None:
-    if cloud.supports(Volumes.detach) and (await cloud.call(Volumes.get, id)).instance_id:
-        await cloud.call(Volumes.detach, id)
+    if cloud.supports(Volumes.detach):
+        for attachment in (await cloud.call(Volumes.get, id)).attachments:
+            await cloud.call(Volumes.detach, id, attachment.instance_id)
 
 
 async def _freed(cloud: Cloud, id: str, _patience_s: float) -> None:
     if cloud.supports(Addresses.disassociate) and (await cloud.call(Addresses.get, id)).instance_id:
         await cloud.call(Addresses.disassociate, id)
+
+
+async def _disconnected(cloud: Cloud, id: str, _patience_s: float) -> None:
+    if cloud.supports(Routers.disconnect):
+        for subnet_id in (await cloud.call(Routers.get, id)).subnet_ids:
+            await cloud.call(Routers.disconnect, id, subnet_id)
 
 
 async def _emptied(cloud: Cloud, id: str, _patience_s: float) -> None:
@@ -140,5 +147,6 @@ MAKE_READY: dict[type[Collection], Callable[[Cloud, str, float], Awaitable[None]
     Instances: made_destroyable,
     Volumes: _detached,
     Addresses: _freed,
+    Routers: _disconnected,
     Buckets: _emptied,
 }

@@ -14,7 +14,7 @@ import msgspec
 
 from nimbi.driver.blobs import Blobs, Buckets
 from nimbi.driver.capabilities import BY_ID, Function, supported
-from nimbi.driver.compute import HardwareProfiles, Images, Instances, Keys, Metrics, Realms
+from nimbi.driver.compute import HardwareProfiles, Images, Instances, Keys, Metrics, Quotas, Realms
 from nimbi.driver.interface import Driver
 from nimbi.driver.network import (
     Addresses,
@@ -22,6 +22,7 @@ from nimbi.driver.network import (
     LoadBalancers,
     NetworkInterfaces,
     Networks,
+    Routers,
     Subnets,
 )
 from nimbi.driver.operation import Collection
@@ -37,7 +38,8 @@ from nimbi.gateway.shape import Shape, shape_of
 from nimbi.gateway.streams import Both, Downward, Upward
 from nimbi.model.buckets import BlobContent, BlobFilter
 from nimbi.model.errors import CloudError, Forbidden, Invalid, Unauthorized, Unsupported
-from nimbi.model.instances import Instance, InstanceState
+from nimbi.model.images import ImageContent
+from nimbi.model.instances import Instance
 from nimbi.model.page import Page
 
 P = ParamSpec("P")
@@ -75,9 +77,9 @@ class Cloud:
     """A login to one cloud.
 
     `operations` are the ids of what this login can do: `instances.start`; `lacks` those that the
-    driver has and this login has not. `notes` are for people. Each collection is an
-    attribute of its interface's type; `cloud.instances.create(new)` is the same call as
-    `cloud.call(Instances.create, new)`. All calls raise CloudErrors and nothing else.
+    driver has and this login has not. `notes` are for people, `entrypoints` tell its providers.
+    Each collection is an attribute of its interface's type; `cloud.instances.create(new)` is the
+    same call as `cloud.call(Instances.create, new)`. All calls raise CloudErrors and nothing else.
     """
 
     realms = Bound(Realms)
@@ -89,6 +91,7 @@ class Cloud:
     addresses = Bound(Addresses)
     networks = Bound(Networks)
     subnets = Bound(Subnets)
+    routers = Bound(Routers)
     network_interfaces = Bound(NetworkInterfaces)
     load_balancers = Bound(LoadBalancers)
     volumes = Bound(Volumes)
@@ -96,6 +99,7 @@ class Cloud:
     buckets = Bound(Buckets)
     blobs = Bound(Blobs)
     metrics = Bound(Metrics)
+    quotas = Bound(Quotas)
 
     def __init__(
         self,
@@ -104,6 +108,7 @@ class Cloud:
         *,
         operations: frozenset[str] | None = None,
         notes: Mapping[str, str] | None = None,
+        providers: dict[str, dict[str, str]] | None = None,
         provider: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
         audit: Audit | None = None,
@@ -113,11 +118,12 @@ class Cloud:
     ) -> None:
         """Take the driver's collections for one session, by the names of their interfaces.
 
-        `operations` are those that the driver supports, when they are known already; `notes` are
-        what the driver tells of this session.
+        `operations` are those that the driver supports, when they are known already; `notes` and
+        `providers` are what the driver tells of this session.
         """
         self.driver = driver
         self.notes = notes or {}
+        self.entrypoints = {**driver.entrypoints, **(providers or {})}
         self.provider = provider
         of_driver = supported(driver) if operations is None else operations
         self.operations = frozenset(
@@ -132,7 +138,7 @@ class Cloud:
         self._repeater = Repeater(limits, self._error, random)
         self._deadline_s: float | None = None
         self._steps: dict[Function, _Step] = {}
-        self._allowed: dict[InstanceState, tuple[str, ...]] = {}
+        self._allowed: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def __repr__(self) -> str:
         return f"Cloud({self.driver.name!r}, provider={self.provider!r})"
@@ -151,11 +157,13 @@ class Cloud:
 
         `("reboot", "stop")`; what the cloud does not support is left out.
         """
-        allowed = self._allowed.get(instance.state)
+        # Lists have many instances, and all but few are as their state says.
+        seen = (instance.state, instance.locked, instance.rescued, instance.shelved)
+        allowed = self._allowed.get(seen)
         if allowed is None:
-            allowed = self._allowed[instance.state] = tuple(
+            allowed = self._allowed[seen] = tuple(
                 name
-                for name in self.driver.instance_states.operations(instance.state)
+                for name in self.driver.instance_states.operations_on(instance)
                 if f"instances.{name}" in self.operations
             )
         return allowed
@@ -278,9 +286,16 @@ class Cloud:
             return await up.carry(step.method, step.shape.chunks, args, named)
         until = tries.began + deadline_s
         answer = await self._repeater.run(step.method, args, named, step.rule, until, tries)
-        if isinstance(answer, BlobContent):
+        if isinstance(answer, (BlobContent, ImageContent)):
             down = Downward(answer.chunks, self._limits.idle_s, step.rule.late, self._error)
-            return replace(answer, chunks=down)
+            if isinstance(answer, ImageContent):
+                return replace(answer, chunks=down)
+            answer = replace(answer, chunks=down)
+            if isinstance(answer, BlobContent) and answer.socket is not None:
+                # Who has the kernel pass the bytes on keeps to the same limit.
+                socket = replace(answer.socket, idle_s=self._limits.idle_s)
+                answer = replace(answer, socket=socket)
+            return answer
         if step.shape.opens:
             return Both(answer, self._limits.idle_s, step.rule.late, self._error)
         return answer

@@ -159,6 +159,7 @@ class Clouds:
                 collections_of(driver, session),
                 operations=self.registry.supported(name),
                 notes=driver.notes(session),
+                providers=driver.providers(session) if driver.providers else None,
                 provider=account.provider,
                 limits=limits,
                 audit=self._audit,

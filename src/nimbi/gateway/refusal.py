@@ -15,6 +15,8 @@ def check_numbers(shape: Shape, args: tuple[Any, ...], named: dict[str, Any]) ->
     """Raise Invalid for a number out of its bounds."""
     for number in shape.numbers:
         value = args[number.at] if number.at < len(args) else named.get(number.name)
+        if isinstance(value, tuple | list):
+            value = len(value)
         if value is not None and not number.low <= value <= number.high:
             raise Invalid(_bounds(shape, number, value))
 

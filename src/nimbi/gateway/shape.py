@@ -22,6 +22,8 @@ RANGES = {
     "order": (1, 10000),
     # The longest that Amazon S3 signs for; a week is long for a link that anybody may use.
     "seconds": (1, 7 * 24 * 3600),
+    # How many there are of them.
+    "ids": (1, 1000),
 }
 
 

@@ -96,6 +96,17 @@ class BlobPlace(msgspec.Struct, frozen=True):
     id: str
 
 
+class BlobFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob that was to be destroyed with others and is still there.
+
+    `code` is that of the error which destroying it alone would raise, `reason` is for people.
+    """
+
+    id: str
+    code: str
+    reason: str
+
+
 class BlobCondition(msgspec.Struct, frozen=True, kw_only=True):
     """Which content of a blob to read; no wish reads what there is."""
 
@@ -127,11 +138,26 @@ class FilePart:
 
 
 @dataclass(frozen=True)
+class SocketPart:
+    """Bytes on their way from a cloud, for whoever can have the kernel pass them on.
+
+    First come those of `head`, then `size_bytes` more, all from the socket `descriptor`, which does
+    not block. It is silent for `idle_s` seconds at most.
+    """
+
+    descriptor: int
+    head: bytes
+    size_bytes: int
+    idle_s: float
+
+
+@dataclass(frozen=True)
 class BlobContent:
     """An open blob: its facts, the part that comes (both ends included), and the bytes.
 
     Whoever gets it must read `chunks` to the end or call its `aclose`. When the bytes are in one
-    file, `file` tells where until then; who takes them from there asks for no chunk.
+    file, `file` tells where until then, and when they come as they are over one connection,
+    `socket` does; who takes them from there asks for no chunk, and calls `aclose`.
     """
 
     blob: Blob
@@ -139,6 +165,7 @@ class BlobContent:
     last: int
     chunks: AsyncIterator[bytes]
     file: FilePart | None = None
+    socket: SocketPart | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -29,13 +29,29 @@ def features_of(request: type[msgspec.Struct]) -> Mapping[str, Feature]:
 
 
 def asked_features(request: msgspec.Struct) -> dict[str, Feature]:
-    """Return the marked fields to which this request gives a value, by field name."""
+    """Return the marked fields to which this request gives a value, by field name.
+
+    Those of the structs in such a field are named with it: `volumes.boot`.
+    """
     kind = type(request)
     defaults = _defaults(kind)
+    found: dict[str, Feature] = {}
+    for name, mark in features_of(kind).items():
+        value = getattr(request, name)
+        if value is not None and value != defaults[name]:
+            found[name] = mark
+            found |= _asked_within(name, value)
+    return found
+
+
+def _asked_within(name: str, value: Any) -> dict[str, Feature]:
+    if not isinstance(value, tuple):
+        return {}
     return {
-        name: mark
-        for name, mark in features_of(kind).items()
-        if (value := getattr(request, name)) is not None and value != defaults[name]
+        f"{name}.{inner}": mark
+        for part in value
+        if isinstance(part, msgspec.Struct)
+        for inner, mark in asked_features(part).items()
     }
 
 

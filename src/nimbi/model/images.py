@@ -1,5 +1,7 @@
 """Images: what instances are started from."""
 
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -19,10 +21,23 @@ class ImageState(StrEnum):
     ERROR = "error"
 
 
+class Visibility(StrEnum):
+    """Who may use an image: its owner, also those it is shared with, or everybody.
+
+    A PUBLIC image is in everybody's lists; a COMMUNITY one only for those who ask for such.
+    """
+
+    PRIVATE = "private"
+    SHARED = "shared"
+    COMMUNITY = "community"
+    PUBLIC = "public"
+
+
 class Image(Resource, frozen=True, kw_only=True):
     """An image. `hardware_profile_ids` None says that it runs on every profile.
 
-    `root_type` is `transient` (the disk goes with the instance) or `persistent`.
+    `root_type` is `transient` (the disk goes with the instance) or `persistent`. `format` is the
+    cloud's word for how its bytes are laid out (`qcow2`, `raw`). What is None is not told.
     """
 
     name: str | None
@@ -33,6 +48,8 @@ class Image(Resource, frozen=True, kw_only=True):
     created_at: datetime | None = None
     hardware_profile_ids: tuple[str, ...] | None = None
     root_type: str = "transient"
+    visibility: Visibility | None = None
+    format: str | None = None
 
 
 class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +67,9 @@ class ImageFilter(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     architecture: Annotated[
         str | None, Feature("architecture_filter", "Only images for this architecture.")
+    ] = None
+    visibility: Annotated[
+        Visibility | None, Feature("visibility_filter", "Only images that these may use.")
     ] = None
 
 
@@ -86,3 +106,33 @@ class NewImage(NewResource, frozen=True, kw_only=True):
             raise Invalid("an architecture is told only of a snapshot")
         if self.source_provider is not None and self.source_image_id is None:
             raise Invalid("a source provider is told only of an image to copy")
+
+
+class NewUpload(NewResource, frozen=True, kw_only=True):
+    """What is told of an image ahead of its bytes. `size_bytes` is None when it is not known.
+
+    `format` is a word of the cloud (`qcow2`, `raw`). When a size is told, content that is longer
+    or shorter is Invalid and leaves no image.
+    """
+
+    name: str
+    format: str
+    architecture: str | None = None
+    size_bytes: int | None = None
+    visibility: Annotated[
+        Visibility | None, Feature("image_visibility", "Who may use the new image.")
+    ] = None
+    properties: Annotated[
+        Mapping[str, str], Feature("image_properties", "Names and values kept with the image.")
+    ] = {}
+
+
+@dataclass(frozen=True)
+class ImageContent:
+    """An open image: its bytes, and how many there are when the cloud tells.
+
+    Whoever gets it must read `chunks` to the end or call its `aclose`.
+    """
+
+    size_bytes: int | None
+    chunks: AsyncIterator[bytes]

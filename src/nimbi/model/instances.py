@@ -59,7 +59,8 @@ class NewAttachment(msgspec.Struct, frozen=True, kw_only=True):
     """A volume to make with an instance. The image's boot device named again changes that disk.
 
     Filled from a snapshot, or empty. What is None is the cloud's own choice; `kind` is a word of
-    the cloud (`gp3`). It goes with the instance unless `keep`.
+    the cloud (`gp3`). It goes with the instance unless `keep`. The instance boots from the one that
+    is for `boot`, which is filled from the instance's image when it has no snapshot.
     """
 
     device: str
@@ -69,6 +70,9 @@ class NewAttachment(msgspec.Struct, frozen=True, kw_only=True):
     iops: int | None = None
     encrypted: bool | None = None
     keep: bool = False
+    boot: Annotated[
+        bool, Feature("boot_from_volume", "Boot the instance from this new volume.")
+    ] = False
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +96,9 @@ class UserFile(msgspec.Struct, frozen=True):
 class Instance(Resource, frozen=True, kw_only=True):
     """A virtual machine. `sizes` holds only what differs from its hardware profile's defaults.
 
-    A `spot` instance may be taken away by the cloud at any time.
+    A `spot` instance may be taken away by the cloud at any time. A `locked` one is changed by no
+    operation but `unlock`. A `rescued` one runs another system beside its disk, a `shelved` one is
+    stopped and holds no place in the cloud.
     """
 
     name: str | None
@@ -115,12 +121,15 @@ class Instance(Resource, frozen=True, kw_only=True):
     tags: Mapping[str, str] = {}
     subnet_id: str | None = None
     spot: bool = False
+    locked: bool = False
+    rescued: bool = False
+    shelved: bool = False
 
 
 class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which instances to list; no wish lists all of the login's.
 
-    An instance must be as all wishes say.
+    An instance must be as all wishes say. Raises Invalid for a time without a time zone.
     """
 
     realm_id: Annotated[str | None, Feature("realm_filter", "Only instances in this realm.")] = None
@@ -130,12 +139,26 @@ class InstanceFilter(msgspec.Struct, frozen=True, kw_only=True):
     tags: Annotated[
         Mapping[str, str], Feature("tag_filter", "Only instances that have all of these tags.")
     ] = {}
+    changed_since: Annotated[
+        datetime | None,
+        Feature(
+            "changed_since",
+            "Only instances that changed since then; ones that are gone may come too, as FINISH.",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.changed_since, datetime) and self.changed_since.tzinfo is None:
+            raise Invalid("changed_since needs a time zone")
 
 
 class NewInstance(NewResource, frozen=True, kw_only=True):
-    """Start an instance of an image. Sizes must be ones that the hardware profile offers."""
+    """Start an instance of an image, or of a volume that holds a system.
 
-    image_id: str
+    Sizes must be ones that the hardware profile offers.
+    """
+
+    image_id: str | None = None
     realm_id: str | None = None
     hardware_profile_id: str | None = None
     sizes: Sizes = Sizes()
@@ -194,9 +217,43 @@ class NewInstance(NewResource, frozen=True, kw_only=True):
         bool | None,
         Feature("open_metadata", "Let the instance's metadata be read without a token (IMDSv1)."),
     ] = None
+    fixed_address: Annotated[
+        str | None, Feature("fixed_address", "Private address that the instance is to have.")
+    ] = None
+    network_ids: Annotated[
+        tuple[str, ...], Feature("networks", "Networks that the instance joins, in this order.")
+    ] = ()
+    network_interface_ids: Annotated[
+        tuple[str, ...],
+        Feature("network_interfaces", "Free interfaces that the instance gets, in this order."),
+    ] = ()
+    boot_volume_id: Annotated[
+        str | None, Feature("boot_from_volume", "Volume to boot from; it stays afterwards.")
+    ] = None
+    config_drive: Annotated[
+        bool | None,
+        Feature("config_drive", "Whether the instance reads its metadata from a disk of its own."),
+    ] = None
+    scheduler_hints: Annotated[
+        Mapping[str, str],
+        Feature("scheduler_hints", "Wishes for where to place it, in the cloud's own words."),
+    ] = {}
 
     def check(self) -> None:
-        """Raise Invalid for a price without spare capacity, or one device told twice."""
+        """Raise Invalid unless there is one thing to boot, and for wishes that exclude each other.
+
+        Those are a price without spare capacity, one device told twice, a fixed address on several
+        networks.
+        """
+        boots = [volume for volume in self.volumes if volume.boot]
+        filled = [volume.snapshot_id for volume in boots]
+        sources = (self.image_id, self.boot_volume_id, *filled)
+        if len(boots) > 1 or sum(source is not None for source in sources) != 1:
+            raise Invalid("an instance boots from one image, one volume or one snapshot")
+        if boots and self.boot_volume_id is not None:
+            raise Invalid("an instance boots from an old volume or a new one, not from both")
+        if self.fixed_address is not None and len(self.network_ids) > 1:
+            raise Invalid("a fixed address is told only for one network")
         if self.spot_max_price is not None and not self.spot:
             raise Invalid("a highest price is told only of a spot instance")
         devices = [volume.device for volume in self.volumes]

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
+from nimbi.model.errors import Invalid
 from nimbi.model.features import Feature
 from nimbi.model.resource import NewResource, Resource
 
@@ -64,10 +65,19 @@ class NetworkInterface(Resource, frozen=True, kw_only=True):
 class NewNetworkInterface(NewResource, frozen=True, kw_only=True):
     """Join an instance to a network, or to one subnet of it."""
 
-    instance_id: str
+    instance_id: str | None = None
     network_id: str | None = None
     subnet_id: str | None = None
     name: str | None = None
     firewall_ids: Annotated[
         tuple[str, ...], Feature("firewalls", "Firewalls in front of the interface.")
     ] = ()
+    unattached: Annotated[
+        bool | None,
+        Feature("unattached", "Make it for an instance to come; it stays when that goes."),
+    ] = None
+
+    def check(self) -> None:
+        """Raise Invalid unless it is for one instance, or for none and says so."""
+        if (self.instance_id is None) != bool(self.unattached):
+            raise Invalid("an interface is for one instance, or unattached")

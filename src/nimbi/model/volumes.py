@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from nimbi.model.errors import Invalid
 from nimbi.model.features import Feature
 from nimbi.model.resource import NewResource, Resource
 
@@ -19,9 +20,18 @@ class VolumeState(StrEnum):
     ERROR = "error"
 
 
+class VolumeAttachment(msgspec.Struct, frozen=True):
+    """An instance that has a volume. `device` is the name that was asked for, or is known."""
+
+    instance_id: str
+    device: str | None = None
+
+
 class Volume(Resource, frozen=True, kw_only=True):
     """A disk. `instance_id` and `device` are set while it is attached.
 
+    They are the first of `attachments`, of which only a `shared` volume has several. `state_reason`
+    is why it is in error, when the cloud tells.
     `kind` is the cloud's own word; `iops` and `throughput_mib` (MiB/s) are what it is promised.
     """
 
@@ -37,10 +47,13 @@ class Volume(Resource, frozen=True, kw_only=True):
     iops: int | None = None
     throughput_mib: int | None = None
     encrypted: bool | None = None
+    shared: bool | None = None
+    attachments: tuple[VolumeAttachment, ...] = ()
+    state_reason: str | None = None
 
 
 class NewVolume(NewResource, frozen=True, kw_only=True):
-    """An empty volume, or one filled from a snapshot; no size is the cloud's or snapshot's own."""
+    """An empty volume, or one filled from a snapshot or image; no size is the cloud's or theirs."""
 
     size_gib: int | float | None = None
     realm_id: str | None = None
@@ -61,6 +74,17 @@ class NewVolume(NewResource, frozen=True, kw_only=True):
     encrypted: Annotated[
         bool | None, Feature("volume_encryption", "Whether the cloud keeps it encrypted.")
     ] = None
+    shared: Annotated[
+        bool | None, Feature("volume_sharing", "Whether several instances may have it at once.")
+    ] = None
+    image_id: Annotated[
+        str | None, Feature("volume_of_image", "Image to fill it with, to boot from afterwards.")
+    ] = None
+
+    def check(self) -> None:
+        """Raise Invalid for a volume filled from two things."""
+        if self.snapshot_id is not None and self.image_id is not None:
+            raise Invalid("a volume is filled from a snapshot or an image, not from both")
 
 
 class VolumeTarget(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The one HTTP client of the process: what was sent, what came back, and how sure one is of it."""
 
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -79,6 +80,18 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Rest:
+    """What is left of a body: `head` was read already, `size_bytes` more come from a socket.
+
+    The socket does not block. It is good until the block of the stream ends.
+    """
+
+    head: bytes
+    descriptor: int
+    size_bytes: int
+
+
 class Stream:
     """An answer whose body is read as it comes, no faster than the reader takes it."""
 
@@ -87,6 +100,44 @@ class Stream:
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._upload = upload
+        self._head = b""
+        self._rest: Rest | None = None
+
+    def rest(self) -> Rest | None:
+        """Stop reading, and return where the body is, for whoever can have the kernel move it.
+
+        None when its bytes come in another form than they are read (encrypted, in chunks), without
+        a length, or are all here. Who begins to take them from there reads nothing here.
+        """
+        if self._rest is None:
+            self._rest = self._stopped()
+        return self._rest
+
+    def close(self) -> None:
+        """Let go of what `rest` gave."""
+        if self._rest is not None:
+            os.close(self._rest.descriptor)
+            self._rest = None
+
+    def _stopped(self) -> Rest | None:
+        size_bytes = self._response.content_length
+        content = self._response.content
+        if size_bytes is None or "Transfer-Encoding" in self.headers or content.exception():
+            return None
+        taken: list[bytes] = []
+        while chunk := content.read_nowait():
+            taken.append(chunk)
+        self._head = b"".join(taken)
+        # Without a connection all has come, or nothing more will.
+        connection = self._response.connection
+        protocol = None if connection is None else connection.protocol
+        transport = None if protocol is None else protocol.transport
+        if protocol is None or transport is None or transport.get_extra_info("ssl_object"):
+            return None
+        # To take what was there lets the connection be read again, but not before the next wait.
+        protocol.pause_reading()
+        descriptor = os.dup(transport.get_extra_info("socket").fileno())
+        return Rest(self._head, descriptor, size_bytes - content.total_bytes)
 
     @property
     def chunks(self) -> AsyncIterator[bytes]:
@@ -94,6 +145,8 @@ class Stream:
         return self._chunks()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
+        if head := self._resumed():
+            yield head
         while True:
             try:
                 chunk = await self._response.content.readany()
@@ -109,8 +162,9 @@ class Stream:
         if told is not None and told > limit_bytes and self._response.method != "HEAD":
             raise TooLarge(f"the answer has {told} bytes, {limit_bytes} are taken")
         content = self._response.content
-        taken: list[bytes] = []
-        size = 0
+        head = self._resumed()
+        taken = [head] if head else []
+        size = len(head)
         try:
             while chunk := await content.readany():
                 taken.append(chunk)
@@ -120,6 +174,14 @@ class Stream:
         except (aiohttp.ClientError, OSError) as error:
             raise self._lost(error) from None
         return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _resumed(self) -> bytes:
+        """Go on to read after `rest`; return what came before that."""
+        head, self._head = self._head, b""
+        connection = self._response.connection
+        if self._rest is not None and connection is not None and connection.protocol is not None:
+            connection.protocol.resume_reading()
+        return head
 
     def _lost(self, error: Exception) -> Exception:
         if self._upload is not None and self._upload.error is not None:
@@ -167,10 +229,12 @@ class HttpClient:
         upload = _checked(request)
         response = await self._started(request, upload)
         whole = False
+        stream = Stream(response, upload)
         try:
-            yield Stream(response, upload)
+            yield stream
             whole = _is_whole(response, upload)
         finally:
+            stream.close()
             _finish(response, whole)
 
     async def _started(self, request: Request, upload: "_Upload | None") -> aiohttp.ClientResponse:
@@ -216,17 +280,20 @@ async def open_client(
     connections: int = CONNECTIONS,
     connections_per_host: int = CONNECTIONS_PER_HOST,
     ca_file: Path | None = None,
+    tls: SSLContext | None = None,
     connect_s: float = CONNECT_S,
     silence_s: float = SILENCE_S,
 ) -> AsyncIterator[HttpClient]:
     """Give a client until the block ends.
 
-    `ca_file` (PEM) is trusted instead of the system's authorities. A server that is silent for
-    `silence_s` seconds in the midst of an exchange counts as gone. Proxies are those of the
-    environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), read once. Raises OSError (as ssl.SSLError)
-    for a `ca_file` that cannot be read.
+    `ca_file` (PEM) is trusted instead of the system's authorities; `tls` says all of that itself. A
+    server that is silent for `silence_s` seconds in the midst of an exchange counts as gone.
+    Proxies are those of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), read once. Raises
+    OSError (as ssl.SSLError) for a `ca_file` that cannot be read.
     """
-    tls = create_default_context(cafile=str(ca_file)) if ca_file is not None else True
+    trusted: SSLContext | bool = tls if tls is not None else True
+    if ca_file is not None:
+        trusted = create_default_context(cafile=str(ca_file))
     connector = aiohttp.TCPConnector(
         limit=connections, limit_per_host=connections_per_host, ttl_dns_cache=30
     )
@@ -241,7 +308,7 @@ async def open_client(
         max_field_size=_HEADER_BYTES,
         middlewares=(_once,),
     ) as session:
-        yield HttpClient(session, tls, proxies_from_environment())
+        yield HttpClient(session, trusted, proxies_from_environment())
 
 
 async def _once(
@@ -345,6 +412,8 @@ def _words(error: Any) -> str:
     """Return what happened, without the URL that some errors of aiohttp tell."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "it is no HTTP"
     if isinstance(error, aiohttp.ClientConnectorError):
         return str(error.os_error) or type(error.os_error).__name__
     if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError):

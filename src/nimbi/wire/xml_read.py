@@ -21,6 +21,8 @@ _PARSER = etree.XMLParser(
     huge_tree=False,
     remove_comments=True,
     remove_pis=True,
+    # Between elements only; a text that is nothing but blanks stays.
+    remove_blank_text=True,
 )
 
 

@@ -14,6 +14,7 @@ from nimbi.model.instances import AddressKind, Attachment, Endpoint, Login
 from nimbi.model.keys import KeyKind
 from nimbi.model.load_balancers import Listener, ListenerProtocol, Member
 from nimbi.model.metrics import Sample, Unit
+from nimbi.model.volumes import VolumeAttachment
 
 Told = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -88,6 +89,8 @@ def image(told: Told) -> Fields:
         "created_at": datetime.fromisoformat(created_at) if created_at else None,
         "hardware_profile_ids": None,
         "root_type": "persistent" if told.get("RootDeviceType") == "ebs" else "transient",
+        "visibility": None,
+        "format": None,
     }
 
 
@@ -146,6 +149,9 @@ def instance(told: Told, owner_id: str | None) -> Fields:
         "tags": {key: value for key, value in labels(told).items() if key not in own},
         "subnet_id": told.get("SubnetId"),
         "spot": told.get("InstanceLifecycle") == "spot",
+        "locked": False,
+        "rescued": False,
+        "shelved": False,
     }
 
 
@@ -289,8 +295,11 @@ STATES_OF_VOLUMES = {"creating": "pending", "available": "available", "in-use": 
 def volume(told: Told) -> Fields | None:
     if told.get("State") in ("deleting", "deleted"):
         return None
-    attached = [a for a in told.get("Attachments", ()) if a.get("State") != "detached"]
-    at = attached[0] if attached else {}
+    attached = tuple(
+        VolumeAttachment(a["InstanceId"], text(a, "Device"))
+        for a in told.get("Attachments", ())
+        if a.get("State") != "detached" and text(a, "InstanceId")
+    )
     return {
         "id": told.get("VolumeId", ""),
         "name": name(told),
@@ -300,8 +309,11 @@ def volume(told: Told) -> Fields | None:
         "created_at": told.get("CreateTime"),
         "realm_id": text(told, "AvailabilityZone"),
         "kind": told.get("VolumeType"),
-        "instance_id": at.get("InstanceId"),
-        "device": text(at, "Device"),
+        "instance_id": attached[0].instance_id if attached else None,
+        "device": attached[0].device if attached else None,
+        "attachments": attached,
+        "shared": told.get("MultiAttachEnabled"),
+        "state_reason": None,
         "iops": told.get("Iops"),
         "throughput_mib": told.get("Throughput"),
         "encrypted": told.get("Encrypted"),

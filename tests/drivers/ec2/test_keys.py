@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tests.drivers.ec2.answers import clouds
 from tests.drivers.ec2.services import Asked, dropped, failing, good
 
-from nimbi.drivers.ec2.key_lines import checked
+from nimbi.drivers.ec2.keys import IMPORTED
 from nimbi.gateway.cloud import Cloud
 from nimbi.model.errors import Conflict, Invalid, NotFound
 from nimbi.model.keys import NewKey
+from nimbi.model.public_keys import checked
 
 OPENSSH = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
 ED25519 = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(*OPENSSH).decode()
@@ -26,7 +27,7 @@ ECDSA = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(*OPENS
     "line", [ED25519, RSA, f"{ED25519} me@example", f"  {RSA} a b c\n"], ids=map(str, count())
 )
 def test_keys_of_both_kinds_are_taken(line: str) -> None:
-    assert checked(line).split()[:2] == line.split()[:2]
+    assert checked(line, IMPORTED).split()[:2] == line.split()[:2]
 
 
 def blob(*parts: bytes) -> str:
@@ -50,7 +51,7 @@ def blob(*parts: bytes) -> str:
 )
 def test_what_is_no_key_of_these_kinds_is_invalid(line: str) -> None:
     with pytest.raises(Invalid):
-        checked(line)
+        checked(line, IMPORTED)
 
 
 @pytest.mark.parametrize("line", [ED25519, RSA], ids=["ed25519", "rsa"])

@@ -15,7 +15,7 @@ from tests.drivers.ec2.services import Asked, Aws, dropped, failing, good, servi
 
 from nimbi.driver.capabilities import INTERFACES
 from nimbi.driver.interface import Account, Place
-from nimbi.drivers.ec2.calls import OBJECT_CHANGE, OBJECT_READ, READ, family_of, seconds
+from nimbi.drivers.ec2.calls import OBJECT_CHANGE, OBJECT_READ, READ, family_of
 from nimbi.drivers.ec2.endpoints import SERVICES
 from nimbi.drivers.ec2.errors import AwsError
 from nimbi.drivers.ec2.login import OwnLogin
@@ -32,6 +32,7 @@ from nimbi.model.errors import (
     UnknownOutcome,
     Unsupported,
 )
+from nimbi.wire.times import seconds
 
 NOWHERE = "http://127.0.0.1:9"
 

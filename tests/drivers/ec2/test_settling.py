@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from nimbi.drivers.ec2.backend import MOST_FRESH, Fresh
 from nimbi.drivers.ec2.errors import AwsError
 from nimbi.drivers.ec2.settling import settled
+from nimbi.wire.fresh import MOST_FRESH, Fresh
 
 pytestmark = pytest.mark.looptime
 

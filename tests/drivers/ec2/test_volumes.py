@@ -14,7 +14,7 @@ from nimbi.drivers.ec2 import DRIVER
 from nimbi.drivertest import opened
 from nimbi.gateway.cloud import Cloud
 from nimbi.model.errors import Conflict, Invalid, NotFound, OutOfCapacity
-from nimbi.model.volumes import NewVolume, Volume, VolumeState, VolumeTarget
+from nimbi.model.volumes import NewVolume, Volume, VolumeAttachment, VolumeState, VolumeTarget
 
 AT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 ID, OTHER, INSTANCE = "vol-00000000000000001", "vol-00000000000000002", "i-00000000000000001"
@@ -68,7 +68,14 @@ async def cloud(canned: Canned, tmp_path: Path) -> AsyncIterator[Cloud]:
 
 async def test_all_that_aws_tells_of_a_volume_is_read(cloud: Cloud, canned: Canned) -> None:
     tags = [{"Key": "Name", "Value": "data"}, {"Key": "Description", "Value": "a ☃ disk"}]
-    facts = {"VolumeType": "io2", "Iops": 4000, "Throughput": 250, "Encrypted": True, "Tags": tags}
+    facts = {
+        "VolumeType": "io2",
+        "Iops": 4000,
+        "Throughput": 250,
+        "Encrypted": True,
+        "MultiAttachEnabled": True,
+        "Tags": tags,
+    }
     canned.tell("DescribeVolumes", volumes(attached("/dev/sdf") | facts))
     found = await cloud.volumes.get(ID)
     assert found == Volume(
@@ -82,6 +89,8 @@ async def test_all_that_aws_tells_of_a_volume_is_read(cloud: Cloud, canned: Cann
         kind="io2",
         instance_id=INSTANCE,
         device="/dev/sdf",
+        attachments=(VolumeAttachment(INSTANCE, "/dev/sdf"),),
+        shared=True,
         iops=4000,
         throughput_mib=250,
         encrypted=True,
@@ -297,6 +306,22 @@ async def test_a_volume_stays_in_use_until_its_instance_lets_go(
     form = canned.form_of("DetachVolume")
     assert (form["VolumeId"], form["InstanceId"]) == (ID, INSTANCE)
     assert "Force" not in form
+
+
+async def test_of_several_instances_the_one_that_is_told_loses_the_volume(
+    cloud: Cloud, canned: Canned
+) -> None:
+    other = "i-00000000000000002"
+    told = attached("/dev/sdf")
+    told["Attachments"].append({**told["Attachments"][0], "InstanceId": other})
+    canned.tell("DescribeVolumes", volumes(told))
+    canned.tell("DetachVolume", {"State": "detached"})
+    for which, words in ((None, "several"), ("i-00000000000000003", "not attached to")):
+        with pytest.raises(Conflict, match=words):
+            await cloud.volumes.detach(ID, which)
+    left = await cloud.volumes.detach(ID, other)
+    assert canned.form_of("DetachVolume")["InstanceId"] == other
+    assert (left.state, left.instance_id) == (VolumeState.IN_USE, INSTANCE)
 
 
 async def test_a_volume_that_is_free_at_once_says_so(cloud: Cloud, canned: Canned) -> None:

@@ -14,7 +14,7 @@ from nimbi.drivers.mock import faults as mock
 from nimbi.drivers.mock.session import LOGIN
 from nimbi.gateway.cloud import Cloud
 
-STREAMED = {"blobs.write", "blobs.write_segment"}
+STREAMED = {"blobs.write", "blobs.write_segment", "images.upload"}
 REPEATED = tuple(o.id for o in OPERATIONS.values() if o.is_repeatable and not o.is_safe)
 READING = tuple(o.id for o in OPERATIONS.values() if o.is_safe)
 
@@ -91,6 +91,10 @@ class TestSubnets(conformance.ConformsToSubnets):
     pass
 
 
+class TestRouters(conformance.ConformsToRouters):
+    pass
+
+
 class TestNetworkInterfaces(conformance.ConformsToNetworkInterfaces):
     pass
 
@@ -116,4 +120,8 @@ class TestBlobs(conformance.ConformsToBlobs):
 
 
 class TestMetrics(conformance.ConformsToMetrics):
+    pass
+
+
+class TestQuotas(conformance.ConformsToQuotas):
     pass

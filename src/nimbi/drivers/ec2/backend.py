@@ -1,64 +1,32 @@
 """What all sessions of this process share."""
 
-import asyncio
 import os
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nimbi.driver.interface import Place
 from nimbi.drivers.ec2.logins.chain import found
 from nimbi.drivers.ec2.logins.ground import Ground
 from nimbi.drivers.ec2.logins.lease import Lease, Renewed
-from nimbi.drivers.ec2.objects.room import MIB, Room
 from nimbi.drivers.ec2.profiles import Profiles, read_profiles
 from nimbi.drivers.ec2.settings import Settings
-from nimbi.drivers.ec2.sharing import Shared
 from nimbi.model.errors import CloudError
 from nimbi.wire.budget import Budgets
+from nimbi.wire.fresh import Fresh
 from nimbi.wire.http import HttpClient, open_client
+from nimbi.wire.readings import Readings
+from nimbi.wire.room import MIB, Room
+from nimbi.wire.sharing import Shared
 
 T = TypeVar("T")
 
-# How long a thing that was just made may be unknown to other parts of the cloud.
-FRESH_S = 60.0
 # AWS refuses what was signed more than five minutes ago or ahead.
 SKEW = timedelta(minutes=4)
-MOST_FRESH = 10_000
-
-
-class Fresh:
-    """Ids of what was made less than a minute ago."""
-
-    def __init__(self, clock: Callable[[], float] | None = None) -> None:
-        self._clock = clock or (lambda: asyncio.get_running_loop().time())
-        self._until: OrderedDict[str, float] = OrderedDict()
-
-    def add(self, id: str) -> None:
-        """Remember an id for a minute."""
-        now = self._clock()
-        self._until[id] = now + FRESH_S
-        self._until.move_to_end(id)
-        # All last equally long, so the first are the oldest.
-        while len(self._until) > MOST_FRESH or next(iter(self._until.values())) <= now:
-            self._until.popitem(last=False)
-
-    def discard(self, ids: Iterable[str]) -> None:
-        """Forget ids of what is gone."""
-        for id in ids:
-            self._until.pop(id, None)
-
-    def __contains__(self, id: str) -> bool:
-        return self._until.get(id, 0.0) > self._clock()
-
-    def any_in(self, words: str) -> bool:
-        """Return whether a text, such as an error's, names a fresh id."""
-        return any(id in words for id in self._until if id in self)
 
 
 @dataclass(frozen=True)
@@ -75,6 +43,7 @@ class Backend:
     fresh: Fresh = field(default_factory=Fresh)
     shared: Shared = field(default_factory=Shared)
     budgets: Budgets = field(default_factory=Budgets)
+    readings: Readings[Any] = field(default_factory=Readings)
     # Logins that differ in their secret only must be told apart, and no secret told by that.
     salt: bytes = field(default_factory=lambda: os.urandom(16), repr=False)
     _sources: dict[str | None, Renewed] = field(default_factory=dict)

@@ -1,8 +1,5 @@
 """One request to a service of AWS, and what its answer says."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
 from nimbi.drivers.ec2.errors import AwsError
 from nimbi.drivers.ec2.query import text
 from nimbi.model.errors import CloudUnavailable, Invalid, UnknownOutcome
@@ -15,6 +12,7 @@ from nimbi.wire.http import (
     TooLarge,
     Unsendable,
 )
+from nimbi.wire.times import date_of, seconds
 from nimbi.wire.xml_read import Element, MalformedXml, parse
 
 # Source: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html: reading, changing
@@ -67,7 +65,7 @@ def read(answer: Answer, *, changes: bool) -> Element:
 def aws_error(answer: Answer, *, changes: bool = False) -> AwsError:
     """Return what an answer with a status from 300 says, in the shape of EC2, S3 or the others."""
     wait_s = seconds(answer.headers.get("Retry-After"))
-    clock = _time(answer.headers.get("Date"))
+    clock = date_of(answer.headers.get("Date"))
     code, message, id, status = "", None, None, answer.status
     try:
         root = parse(answer.body)
@@ -80,23 +78,3 @@ def aws_error(answer: Answer, *, changes: bool = False) -> AwsError:
             status = max(status, 502)
     message = message or f"status {answer.status}"
     return AwsError(code, message, status, id, wait_s, clock, changes=changes)
-
-
-def seconds(told: str | None) -> float | None:
-    """Return what Retry-After says, when it says seconds or a date; None when it says neither."""
-    if not told:
-        return None
-    if told.isascii() and told.strip().isdecimal():
-        return min(float(told), 86400.0)
-    date = _time(told)
-    return None if date is None else max(0.0, (date - datetime.now(UTC)).total_seconds())
-
-
-def _time(told: str | None) -> datetime | None:
-    if not told:
-        return None
-    try:
-        time = parsedate_to_datetime(told)
-    except ValueError:
-        return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -1,13 +1,15 @@
 """What DescribeInstances and RunInstances tell of instances."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property, partial
 
 from nimbi.drivers.ec2 import tags
 from nimbi.drivers.ec2.ids import known
 from nimbi.drivers.ec2.pages import Fetch
 from nimbi.drivers.ec2.query import (
     Children,
+    Extra,
     children,
     extra,
     filters,
@@ -27,6 +29,7 @@ from nimbi.model.instances import (
     InstanceState,
     Login,
 )
+from nimbi.wire.xml_read import parse
 
 # Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceState.html
 STATES: Mapping[str, InstanceState] = {
@@ -46,7 +49,6 @@ NAMES: Mapping[InstanceState, tuple[str, ...]] = {
 
 UNKNOWN = frozenset({"InvalidInstanceID.NotFound"})
 IMAGED = frozenset({InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED})
-OWN_TAGS = frozenset({tags.NAME, tags.TOKEN})
 
 
 def fetch(session: Session, wanted: Mapping[str, Iterable[str] | str | None]) -> Fetch[Instance]:
@@ -54,30 +56,54 @@ def fetch(session: Session, wanted: Mapping[str, Iterable[str] | str | None]) ->
 
     async def page(token: str | None, size: int) -> tuple[Sequence[Instance], str | None]:
         asked = {"Filter": filters(wanted), "MaxResults": size, "NextToken": token}
-        root = await session.ec2("DescribeInstances", asked)
-        found = [
-            told(item, text(reservation, "ownerId"))
-            for reservation in items(root, "reservationSet/item")
-            for item in items(reservation, "instancesSet/item")
-        ]
-        return found, text(root, "nextToken")
+        return await session.ec2_known("DescribeInstances", asked, _page_told)
 
     return page
+
+
+class _Whole:
+    """The text of an answer, made into elements again once somebody asks for more of them."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def item(self, at: int) -> Element:
+        return self._items[at]
+
+    @cached_property
+    def _items(self) -> list[Element]:
+        return [item for _, item in _all(parse(self._text))]
+
+
+def _all(root: Element) -> Iterator[tuple[Element, Element]]:
+    """Yield each reservation with each of its instances."""
+    for reservation in items(root, "reservationSet/item"):
+        for item in items(reservation, "instancesSet/item"):
+            yield reservation, item
+
+
+def _page_told(root: Element, answer: bytes) -> tuple[Sequence[Instance], str | None]:
+    # Elements take ten times the memory of their text, and hardly ever is more asked of them.
+    whole = _Whole(answer)
+    found = tuple(
+        told(item, text(reservation, "ownerId"), Extra(partial(whole.item, at)))
+        for at, (reservation, item) in enumerate(_all(root))
+    )
+    return found, text(root, "nextToken")
 
 
 async def find(session: Session, id: str) -> Instance:
     """Return one instance. Raises NotFound, also for one that is terminated."""
     asked = {"InstanceId": [known(id, "instance")]}
     root = await session.settled(lambda: session.ec2("DescribeInstances", asked), codes=UNKNOWN)
-    for reservation in items(root, "reservationSet/item"):
-        for item in items(reservation, "instancesSet/item"):
-            instance = told(item, text(reservation, "ownerId"))
-            if instance.state is not InstanceState.FINISH:
-                return instance
+    for reservation, item in _all(root):
+        instance = told(item, text(reservation, "ownerId"), extra(item))
+        if instance.state is not InstanceState.FINISH:
+            return instance
     raise NotFound(f"there is no instance {id!r}")
 
 
-def told(item: Element, owner_id: str | None) -> Instance:
+def told(item: Element, owner_id: str | None, extra: Extra) -> Instance:
     """Read an Instance. The disk that it boots from is part of it, and none of its volumes.
 
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Instance.html
@@ -88,11 +114,13 @@ def told(item: Element, owner_id: str | None) -> Instance:
         leaf(children(parts.get("instanceState")), "name") or "", InstanceState.ERROR
     )
     labels = tags_in(parts.get("tagSet"))
+    name = labels.pop(tags.NAME, None)
+    labels.pop(tags.TOKEN, None)
     key = leaf(parts, "keyName")
     launched_at = time_of(leaf(parts, "launchTime"), "launchTime")
     return Instance(
         id=leaf(parts, "instanceId") or "",
-        name=labels.get(tags.NAME),
+        name=name,
         owner_id=owner_id,
         image_id=leaf(parts, "imageId"),
         realm_id=leaf(children(parts.get("placement")), "availabilityZone"),
@@ -108,10 +136,10 @@ def told(item: Element, owner_id: str | None) -> Instance:
         login=Login(key_id=key) if key else None,
         can_be_imaged=state in IMAGED and leaf(parts, "rootDeviceType") == "ebs",
         state_reason=_reason(parts),
-        tags={key: value for key, value in labels.items() if key not in OWN_TAGS},
+        tags=labels,
         subnet_id=leaf(parts, "subnetId"),
         spot=leaf(parts, "instanceLifecycle") == "spot",
-        extra=extra(item),
+        extra=extra,
     )
 
 
@@ -129,37 +157,38 @@ def _reason(parts: Children) -> str | None:
 
 
 def _addresses(
-    parts: Children, number: str, name: str, more: tuple[str, ...]
+    parts: Children, number: str, name: str, more: Iterable[str]
 ) -> tuple[Endpoint, ...]:
-    found = ((leaf(parts, number), AddressKind.IPV4), (leaf(parts, name), AddressKind.HOSTNAME))
-    return (
-        *(Endpoint(address, kind) for address, kind in found if address),
-        *(Endpoint(address, AddressKind.IPV6) for address in more),
-    )
+    found = []
+    if address := leaf(parts, number):
+        found.append(Endpoint(address))
+    if address := leaf(parts, name):
+        found.append(Endpoint(address, AddressKind.HOSTNAME))
+    return (*found, *[Endpoint(address, AddressKind.IPV6) for address in more])
 
 
-def _ipv6(cards: Iterable[Children]) -> tuple[str, ...]:
-    return tuple(
-        address
-        for card in cards
-        for address in _each(card.get("ipv6AddressesSet", ()), "ipv6Address")
-    )
+def _ipv6(cards: Iterable[Children]) -> list[str]:
+    found: list[str] = []
+    for card in cards:
+        found += _each(card.get("ipv6AddressesSet", ()), "ipv6Address")
+    return found
 
 
 def _volumes(parts: Children) -> tuple[Attachment, ...]:
     root = leaf(parts, "rootDeviceName")
-    mappings = map(children, parts.get("blockDeviceMapping", ()))
-    return tuple(
-        Attachment(id, device)
-        for mapping in mappings
-        if (id := leaf(children(mapping.get("ebs")), "volumeId"))
-        and (device := leaf(mapping, "deviceName")) != root
-    )
+    found = []
+    for mapping in parts.get("blockDeviceMapping", ()):
+        facts = children(mapping)
+        device = leaf(facts, "deviceName")
+        id = None if device == root else leaf(children(facts.get("ebs")), "volumeId")
+        if id:
+            found.append(Attachment(id, device))
+    return tuple(found)
 
 
 def _each(things: Iterable[Element], name: str) -> tuple[str, ...]:
-    return _leaves(map(children, things), name)
+    return _leaves([children(thing) for thing in things], name)
 
 
 def _leaves(things: Iterable[Children], name: str) -> tuple[str, ...]:
-    return tuple(found for thing in things if (found := leaf(thing, name)))
+    return tuple([found for thing in things if (found := leaf(thing, name))])

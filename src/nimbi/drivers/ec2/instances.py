@@ -13,7 +13,7 @@ from nimbi.drivers.ec2.ids import known
 from nimbi.drivers.ec2.instance_facts import LIVE, NAMES, UNKNOWN, fetch, find, told
 from nimbi.drivers.ec2.load_balancers import Ec2LoadBalancers
 from nimbi.drivers.ec2.pages import paged
-from nimbi.drivers.ec2.query import filters, items, text
+from nimbi.drivers.ec2.query import extra, filters, items, text
 from nimbi.drivers.ec2.session import Element, OfSession, Session
 from nimbi.drivers.ec2.wishes import Sent, once
 from nimbi.model.errors import (
@@ -237,7 +237,7 @@ class Ec2Instances(OfSession, Instances):
 def _instances(root: Element, *, deep: bool = False) -> tuple[Instance, ...]:
     reservations = items(root, "reservationSet/item") if deep else [root]
     return tuple(
-        told(item, text(reservation, "ownerId"))
+        told(item, text(reservation, "ownerId"), extra(item))
         for reservation in reservations
         for item in items(reservation, "instancesSet/item")
     )

@@ -6,7 +6,6 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from nimbi.driver.compute import Keys
-from nimbi.drivers.ec2.key_lines import checked
 from nimbi.drivers.ec2.pages import sliced
 from nimbi.drivers.ec2.query import extra, filters, items, text
 from nimbi.drivers.ec2.session import Element, OfSession, Session
@@ -15,9 +14,13 @@ from nimbi.drivers.ec2.wishes import Sent, once
 from nimbi.model.errors import Invalid, NotFound
 from nimbi.model.keys import Key, NewKey
 from nimbi.model.page import Page
+from nimbi.model.public_keys import checked
 
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateKeyPair.html
 NAME = re.compile(r"[!-~]([ -~]{0,253}[!-~])?", re.ASCII)
+
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ImportKeyPair.html
+IMPORTED = frozenset({"ssh-ed25519", "ssh-rsa"})
 
 
 class Ec2Keys(OfSession, Keys):
@@ -51,7 +54,7 @@ class Ec2Keys(OfSession, Keys):
         if not NAME.fullmatch(new.name):
             raise Invalid("the name of a key has 1 to 255 letters of ASCII, no space at its ends")
         if new.public_key is not None:
-            public_key = checked(new.public_key).encode()
+            public_key = checked(new.public_key, IMPORTED).encode()
             return await once(
                 self.session,
                 "key",

@@ -38,7 +38,7 @@ async def parameters(session: Session, new: NewInstance, count: int) -> dict[str
     Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
     asked = {
-        "ImageId": known(new.image_id, "image"),
+        "ImageId": known(new.image_id or "", "image"),
         "MinCount": count,
         "MaxCount": count,
         "ClientToken": tags.digest(new.token),
@@ -67,7 +67,7 @@ async def _profile(session: Session, new: NewInstance) -> str:
         if new.sizes.given():
             (await profiles_of(session)).get(asked).check(new.sizes)
         return asked
-    architecture = await _architecture(session, new.image_id)
+    architecture = await _architecture(session, new.image_id or "")
     profiles = await profiles_of(session)
     if not new.sizes.given():
         return profiles.default(architecture).id

@@ -67,7 +67,8 @@ class Ec2NetworkInterfaces(OfSession, NetworkInterfaces):
         for firewall_id in new.firewall_ids:
             known(firewall_id, "firewall")
         specified = specification("network-interface", new.token, new.name)
-        instance = await self._instance(new.instance_id)
+        instance_id = new.instance_id or ""
+        instance = await self._instance(instance_id)
         subnet_id = await self._subnet(new, instance)
         wish = {
             "SubnetId": subnet_id,
@@ -80,14 +81,14 @@ class Ec2NetworkInterfaces(OfSession, NetworkInterfaces):
             asked = {"Filter": filters(by_token(new.token))}
             answer = await self.session.ec2("DescribeNetworkInterfaces", asked)
             for found in items(answer, INTERFACES):
-                return await self._attached(found, new.instance_id)
+                return await self._attached(found, instance_id)
             return None
 
         async def make() -> NetworkInterface:
             answer = await self.session.ec2("CreateNetworkInterface", wish, changes=True)
             made = items(answer, "networkInterface")[0]
             self.session.fresh(text(made, "networkInterfaceId") or "")
-            return await self._attached(made, new.instance_id)
+            return await self._attached(made, instance_id)
 
         return await once(self.session, "network-interface", new.token, find, make)
 

@@ -63,15 +63,16 @@ async def paged(
     """
     parts = (fetches,) if callable(fetches) else tuple(fetches)
     here = position(marker, len(parts))
-    found: list[R] = []
+    found: Sequence[R] = ()
     while True:
         items, token = await parts[here.part](here.token, min(max(limit, smallest), largest))
         rest, room = _after(items, here.seen), limit - len(found)
         if len(rest) > room:
             seen = (*here.seen, *(item.id for item in rest[:room]))[-REMEMBERED:]
-            found += rest[:room]
-            return Page(tuple(found), Position(here.part, here.token, seen).marker())
-        found += rest
+            found = (*found, *rest[:room])
+            return Page(found, Position(here.part, here.token, seen).marker())
+        # A whole page stays the very tuple that it is: whoever knows that knows what is in it.
+        found = (*found, *rest) if found else rest
         ahead = _ahead(here, token, len(parts))
         # Between lists the next one is looked at, since it may be empty.
         if ahead is None or (token and found):

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -89,7 +89,7 @@ def children(element: Element | None) -> Children:
     One walk for all of them. For things that come by the hundred, with dozens of fields each, it
     takes a fraction of the time of a path for each field.
     """
-    return {} if element is None else {child.tag: child for child in element}
+    return {} if element is None else {child.tag: child for child in element.iterchildren()}
 
 
 def leaf(parts: Children, name: str) -> str | None:
@@ -150,7 +150,7 @@ def tags(element: Element) -> dict[str, str]:
 
 def tags_in(tag_set: Element | None) -> dict[str, str]:
     """Return the tags of a tagSet."""
-    pairs = () if tag_set is None else map(children, tag_set)
+    pairs = [] if tag_set is None else [children(pair) for pair in tag_set]
     return {leaf(pair, "key") or "": leaf(pair, "value") or "" for pair in pairs}
 
 
@@ -168,22 +168,22 @@ def _at(element: Element, path: str) -> Element | None:
     return element
 
 
-def extra(element: Element) -> Mapping[str, Any]:
+def extra(element: Element) -> "Extra":
     """Return the cloud's own answer as nested mappings, read-only, made at the first look.
 
     `{"instanceId": "i-1", "tagSet": [{"key": "a", "value": "b"}], "reason": None}`: repeated `item`
     or `member` elements are a list, an empty element is None.
     """
-    return Extra(element)
+    return Extra(lambda: element)
 
 
 class Extra(Mapping[str, Any]):
     """An element as a mapping. Most are never looked at, so nothing is made before."""
 
-    __slots__ = ("_element", "_made")
+    __slots__ = ("_find", "_made")
 
-    def __init__(self, element: Element) -> None:
-        self._element: Element | None = element
+    def __init__(self, find: Callable[[], Element]) -> None:
+        self._find: Callable[[], Element] | None = find
         self._made: dict[str, Any] = {}
 
     def __getitem__(self, key: str) -> Any:
@@ -202,11 +202,11 @@ class Extra(Mapping[str, Any]):
         return dict, (self._all(),)
 
     def _all(self) -> dict[str, Any]:
-        if self._element is not None:
-            made = _plain(self._element)
+        if self._find is not None:
+            made = _plain(self._find())
             self._made = made if isinstance(made, dict) else {}
             # Lets go of the whole answer, which an element keeps alive.
-            self._element = None
+            self._find = None
         return self._made
 
 

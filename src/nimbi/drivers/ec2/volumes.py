@@ -18,7 +18,7 @@ from nimbi.drivers.ec2.tags import NAME, by_token, digest, specification
 from nimbi.drivers.ec2.wishes import Sent, once
 from nimbi.model.errors import Conflict, Invalid, NotFound, OutOfCapacity
 from nimbi.model.page import Page
-from nimbi.model.volumes import NewVolume, Volume, VolumeState, VolumeTarget
+from nimbi.model.volumes import NewVolume, Volume, VolumeAttachment, VolumeState, VolumeTarget
 
 # Source: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Volume.html
 # A volume that is `deleting` or `deleted` is gone for whoever asks.
@@ -121,18 +121,17 @@ class Ec2Volumes(OfSession, Volumes):
             raise Conflict(f"the volume {id!r} is attached to {volume.instance_id!r}")
         device = await attached(self.session, id, instance_id, target.device)
         # Lists may tell of it only some seconds later.
-        return replace(volume, state=VolumeState.IN_USE, instance_id=instance_id, device=device)
+        return _at(volume, (VolumeAttachment(instance_id, device),))
 
-    async def detach(self, id: str) -> Volume:
+    async def detach(self, id: str, instance_id: str | None = None) -> Volume:
         """Detach it; it is in use until the operating system of its instance lets go of it."""
         volume = await self.get(id)
-        if volume.instance_id is None:
-            raise Conflict(f"the volume {id!r} is not attached")
-        asked = {"VolumeId": id, "InstanceId": volume.instance_id, "Device": volume.device}
+        at = _chosen(volume, instance_id)
+        asked = {"VolumeId": id, "InstanceId": at.instance_id, "Device": at.device}
         answer = await self._changed("DetachVolume", asked)
         if text(answer, "status") != "detached":
             return volume
-        return replace(volume, state=VolumeState.AVAILABLE, instance_id=None, device=None)
+        return _at(volume, tuple(each for each in volume.attachments if each is not at))
 
     async def resize(self, id: str, size_gib: int | float) -> Volume:
         """Let it grow, attached or not. The file system on it does not grow by itself."""
@@ -191,14 +190,13 @@ def told(volume: Element) -> Volume:
     Of a volume at several instances, the first is told.
     """
     marks = tags(volume)
-    at = next(
-        (
-            each
-            for each in items(volume, "attachmentSet/item")
-            if text(each, "status") != "detached"
-        ),
-        None,
+    attachments = tuple(
+        VolumeAttachment(instance_id, text(each, "device"))
+        for each in items(volume, "attachmentSet/item")
+        # What a service of AWS holds for itself is at no instance.
+        if text(each, "status") != "detached" and (instance_id := text(each, "instanceId"))
     )
+    first = attachments[0] if attachments else None
     return Volume(
         id=text(volume, "volumeId") or "",
         name=marks.get(NAME),
@@ -208,13 +206,37 @@ def told(volume: Element) -> Volume:
         created_at=when(volume, "createTime"),
         realm_id=text(volume, "availabilityZone"),
         kind=text(volume, "volumeType"),
-        instance_id=None if at is None else text(at, "instanceId"),
-        device=None if at is None else text(at, "device"),
+        instance_id=None if first is None else first.instance_id,
+        device=None if first is None else first.device,
+        attachments=attachments,
         iops=number(volume, "iops"),
         throughput_mib=number(volume, "throughput"),
         encrypted=truth(volume, "encrypted"),
+        shared=truth(volume, "multiAttachEnabled"),
         extra=extra(volume),
     )
+
+
+def _at(volume: Volume, attachments: tuple[VolumeAttachment, ...]) -> Volume:
+    first = attachments[0] if attachments else None
+    return replace(
+        volume,
+        state=VolumeState.IN_USE if first else VolumeState.AVAILABLE,
+        instance_id=None if first is None else first.instance_id,
+        device=None if first is None else first.device,
+        attachments=attachments,
+    )
+
+
+def _chosen(volume: Volume, instance_id: str | None) -> VolumeAttachment:
+    """Return the attachment to an instance, or the only one. Raises Conflict."""
+    found = [a for a in volume.attachments if instance_id in {None, a.instance_id}]
+    if len(found) == 1:
+        return found[0]
+    where = "anywhere" if instance_id is None else f"to {instance_id!r}"
+    if not found:
+        raise Conflict(f"the volume {volume.id!r} is not attached {where}")
+    raise Conflict(f"the volume {volume.id!r} is attached to several instances: tell from which")
 
 
 def _is_gone(volume: Element) -> bool:

@@ -1,9 +1,9 @@
 """Login to a Eucalyptus cloud, and what of AWS's API it does not take."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from lxml.etree import SubElement
 
@@ -19,6 +19,8 @@ from nimbi.drivers.ec2.session import Session as AwsSession
 from nimbi.drivers.eucalyptus.places import FORM, check_allowed, urls_of
 from nimbi.drivers.eucalyptus.settings import Settings
 from nimbi.model.errors import Invalid
+
+T = TypeVar("T")
 
 # What signatures name; a cloud takes any.
 REGION = "eucalyptus"
@@ -67,7 +69,7 @@ class Session(AwsSession):
         self, action: str, parameters: Mapping[str, Any] | None = None, *, changes: bool = False
     ) -> Element:
         """Return the root of the answer; tags of what is made are set by a call of their own."""
-        asked = {name: value for name, value in (parameters or {}).items() if name not in YOUNGER}
+        asked = _understood(parameters or {})
         tags = asked.pop(TAGS, None)
         if action != "RunInstances":
             asked.pop("ClientToken", None)
@@ -79,6 +81,15 @@ class Session(AwsSession):
             for found in made:
                 _tell(found.getparent(), tags[0]["Tag"])
         return answer
+
+    async def ec2_known(
+        self,
+        action: str,
+        parameters: Mapping[str, Any],
+        understand: Callable[[Element, bytes], T],
+    ) -> T:
+        """Do the same as in AWS, with what this cloud understands."""
+        return await super().ec2_known(action, _understood(parameters), understand)
 
     async def owner_id(self) -> str:
         """Return the account's number, which is that of whoever owns its firewalls."""
@@ -98,6 +109,10 @@ class Session(AwsSession):
     @property
     def _place(self) -> str:
         return ";".join(self.endpoints.urls[name] for name in sorted(self.endpoints.urls))
+
+
+def _understood(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name not in YOUNGER}
 
 
 def _tell(thing: Element | None, tags: Iterable[Mapping[str, str]]) -> None:

@@ -11,6 +11,7 @@ from nimbi.model.buckets import (
     Blob,
     BlobCondition,
     BlobContent,
+    BlobFailure,
     BlobFilter,
     BlobPage,
     ByteRange,
@@ -74,6 +75,10 @@ class LocalBlobs(OfSession, Blobs):
 
     async def destroy(self, bucket_id: str, id: str) -> None:
         await self.cloud.blobs.blobs.destroy(bucket_id, id)
+
+    async def destroy_many(self, bucket_id: str, ids: tuple[str, ...]) -> tuple[BlobFailure, ...]:
+        await self.cloud.blobs.blobs.destroy_many(bucket_id, set(ids))
+        return ()
 
     async def begin_upload(self, new: NewBlob) -> Upload:
         begun = await self.cloud.blobs.uploads.begin(_wish(new), new.token)

@@ -198,7 +198,8 @@ class LocalInstances(OfSession, Instances):
 
     async def _create(self, new: NewInstance, token: str) -> Instance:
         self.cloud.hypervisor.check_programs()
-        image = await self.cloud.hypervisor.image(new.image_id)
+        image_id = new.image_id or ""
+        image = await self.cloud.hypervisor.image(image_id)
         asked = new.hardware_profile_id
         chosen = default_for(image) if asked is None else profile(asked)
         labels = {"hardware_profile_id": chosen.id, "realm_id": LOCAL.id}
@@ -214,7 +215,7 @@ class LocalInstances(OfSession, Instances):
         sizes = sized(chosen, new.sizes)
         spec = GuestSpec(
             name=f"instance-{guest_id(token)[2:10]}" if new.name is None else new.name,
-            image_id=new.image_id,
+            image_id=image_id,
             cpus=sizes["cpus"],
             memory_mib=sizes["memory_mib"],
             disk_gib=sizes["storage_gib"],

@@ -23,7 +23,7 @@ class LocalNetworkInterfaces(OfSession, NetworkInterfaces):
     async def create(self, new: NewNetworkInterface) -> NetworkInterface:
         network = self.cloud.hypervisor.network
         made = await network.create_interface(
-            guest_id=new.instance_id,
+            guest_id=new.instance_id or "",
             network_id=new.network_id,
             subnet_id=new.subnet_id,
             name=new.name or None,

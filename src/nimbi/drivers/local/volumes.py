@@ -9,7 +9,7 @@ from nimbi.drivers.local.session import LocalCloud, OfSession
 from nimbi.model.errors import Conflict, Invalid
 from nimbi.model.instances import NewInstance
 from nimbi.model.page import Page
-from nimbi.model.volumes import NewVolume, Volume, VolumeState, VolumeTarget
+from nimbi.model.volumes import NewVolume, Volume, VolumeAttachment, VolumeState, VolumeTarget
 from nimbi.qemu.disks.attachments import check_device
 from nimbi.qemu.disks.records import Volume as Kept
 
@@ -48,8 +48,11 @@ class LocalVolumes(OfSession, Volumes):
         store = self.cloud.hypervisor.volumes
         return _told(await store.attach(id, target.instance_id, target.device))
 
-    async def detach(self, id: str) -> Volume:
-        return _told(await self.cloud.hypervisor.volumes.detach(id))
+    async def detach(self, id: str, instance_id: str | None = None) -> Volume:
+        store = self.cloud.hypervisor.volumes
+        if instance_id not in {None, (await store.get(id)).guest_id}:
+            raise Conflict(f"the volume {id!r} is not attached to {instance_id!r}")
+        return _told(await store.detach(id))
 
     async def resize(self, id: str, size_gib: int | float) -> Volume:
         return _told(await self.cloud.hypervisor.volumes.resize(id, _whole(size_gib)))
@@ -96,6 +99,9 @@ def _told(volume: Kept) -> Volume:
         kind=KIND,
         instance_id=volume.guest_id,
         device=volume.place,
+        attachments=(
+            () if volume.guest_id is None else (VolumeAttachment(volume.guest_id, volume.place),)
+        ),
         extra={"hold": volume.hold.value, "snapshot_id": volume.snapshot_id},
     )
 

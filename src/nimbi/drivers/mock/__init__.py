@@ -19,7 +19,9 @@ from nimbi.drivers.mock.load_balancers import MockLoadBalancers
 from nimbi.drivers.mock.metrics import MockMetrics
 from nimbi.drivers.mock.network_interfaces import MockNetworkInterfaces
 from nimbi.drivers.mock.networks import MockNetworks
+from nimbi.drivers.mock.quotas import MockQuotas
 from nimbi.drivers.mock.realms import MockRealms
+from nimbi.drivers.mock.routers import MockRouters
 from nimbi.drivers.mock.session import Session, open_session, start, to_error
 from nimbi.drivers.mock.snapshots import MockSnapshots
 from nimbi.drivers.mock.subnets import MockSubnets
@@ -41,6 +43,7 @@ DRIVER: Driver[MockCloud, Session] = Driver(
         MockAddresses,
         MockNetworks,
         MockSubnets,
+        MockRouters,
         MockNetworkInterfaces,
         MockLoadBalancers,
         MockVolumes,
@@ -48,6 +51,7 @@ DRIVER: Driver[MockCloud, Session] = Driver(
         MockBuckets,
         MockBlobs,
         MockMetrics,
+        MockQuotas,
     ),
     to_error=to_error,
     instance_states=STATES,

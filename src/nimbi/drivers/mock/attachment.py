@@ -8,7 +8,7 @@ from nimbi.drivers.mock.world import State
 from nimbi.model.addresses import Address
 from nimbi.model.errors import Conflict
 from nimbi.model.instances import AddressKind, Attachment, Endpoint, Instance
-from nimbi.model.volumes import Volume, VolumeState
+from nimbi.model.volumes import Volume, VolumeAttachment, VolumeState
 
 replace = msgspec.structs.replace
 
@@ -18,33 +18,43 @@ GOES_ALONG = "goes_with_its_instance"
 
 def attached(state: State, volume: Volume, instance: Instance, device: str | None) -> Volume:
     """Return the volume, now at the instance. Raises Conflict when either end is taken."""
-    if volume.instance_id is not None:
+    present = attachments(volume)
+    holders = {attachment.instance_id for attachment in present}
+    if instance.id in holders or (holders and not volume.shared):
         raise Conflict(f"the volume {volume.id!r} is attached to {volume.instance_id!r}")
     taken = {attachment.device for attachment in instance.volumes}
     device = device or _free_device(taken)
     if device in taken:
         raise Conflict(f"the instance {instance.id!r} has a volume at {device!r}")
-    volume = replace(volume, state=VolumeState.IN_USE, instance_id=instance.id, device=device)
-    attachments = (*instance.volumes, Attachment(volume.id, device))
+    volume = _at(volume, (*present, VolumeAttachment(instance.id, device)))
+    volumes = (*instance.volumes, Attachment(volume.id, device))
     state.volumes = state.volumes.having(volume)
-    state.instances = state.instances.having(replace(instance, volumes=attachments))
+    state.instances = state.instances.having(replace(instance, volumes=volumes))
     return volume
 
 
-def detached(state: State, volume: Volume) -> Volume:
-    """Return the volume, now free."""
-    instance = state.instances.find(volume.instance_id or "")
+def attachments(volume: Volume) -> tuple[VolumeAttachment, ...]:
+    """Return where a volume is; a cloud kept by an older version tells it in two fields only."""
+    if volume.instance_id is None or volume.attachments:
+        return volume.attachments
+    return (VolumeAttachment(volume.instance_id, volume.device),)
+
+
+def detached(state: State, volume: Volume, instance_id: str) -> Volume:
+    """Return the volume, now free of this instance."""
+    instance = state.instances.find(instance_id)
     if instance is not None:
         rest = tuple(other for other in instance.volumes if other.volume_id != volume.id)
         state.instances = state.instances.having(replace(instance, volumes=rest))
-    volume = replace(volume, state=VolumeState.AVAILABLE, instance_id=None, device=None, extra={})
+    rest_at = tuple(a for a in attachments(volume) if a.instance_id != instance_id)
+    volume = replace(_at(volume, rest_at), extra={})
     state.volumes = state.volumes.having(volume)
     return volume
 
 
-def left(state: State, volume: Volume) -> None:
+def left(state: State, volume: Volume, instance_id: str) -> None:
     """Free a volume whose instance goes, or let it go with that."""
-    free = detached(state, volume)
+    free = detached(state, volume, instance_id)
     if volume.extra.get(GOES_ALONG):
         state.volumes = state.volumes.without(free.id)
 
@@ -67,6 +77,17 @@ def _tell_addresses(state: State, instance: Instance) -> None:
         Endpoint(instance.extra["public_hostname"], AddressKind.HOSTNAME),
     )
     state.instances = state.instances.having(replace(instance, public_addresses=told))
+
+
+def _at(volume: Volume, attachments: tuple[VolumeAttachment, ...]) -> Volume:
+    first = attachments[0] if attachments else None
+    return replace(
+        volume,
+        state=VolumeState.AVAILABLE if first is None else VolumeState.IN_USE,
+        instance_id=None if first is None else first.instance_id,
+        device=None if first is None else first.device,
+        attachments=attachments,
+    )
 
 
 def _free_device(taken: set[str | None]) -> str:

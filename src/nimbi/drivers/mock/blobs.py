@@ -21,6 +21,7 @@ from nimbi.model.buckets import (
     Blob,
     BlobCondition,
     BlobContent,
+    BlobFailure,
     BlobFilter,
     BlobPage,
     BlobPlace,
@@ -130,6 +131,15 @@ class MockBlobs(OfSession, Blobs):
             blob = blobs.get(id, "blob")
             _put_table(state, bucket_id, blobs.without(id))
         await self._forget(blob)
+
+    async def destroy_many(self, bucket_id: str, ids: tuple[str, ...]) -> tuple[BlobFailure, ...]:
+        with self.session.change() as state:
+            blobs = _bucket(state, bucket_id)
+            gone = [blob for id in set(ids) if (blob := blobs.find(id)) is not None]
+            if gone:
+                _put_table(state, bucket_id, blobs.without(*(blob.id for blob in gone)))
+        await self.session.cloud.contents.remove(*(blob.etag for blob in gone if blob.etag))
+        return ()
 
     async def begin_upload(self, new: NewBlob) -> Upload:
         with self.session.change() as state:

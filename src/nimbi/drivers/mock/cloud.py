@@ -68,7 +68,8 @@ class MockCloud:
     def _contents_known(self) -> set[str]:
         state = self.world.state
         etags = {blob.etag or "" for table in state.blobs.values() for blob in table.whole.items}
-        return etags | {upload.id for upload in state.uploads.whole.items}
+        images = {kept.name for kept in state.image_bytes.values()}
+        return etags | images | {upload.id for upload in state.uploads.whole.items}
 
     def _first(self) -> State:
         for name, content in seeded_contents().items():

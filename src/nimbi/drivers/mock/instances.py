@@ -10,11 +10,12 @@ from nimbi.driver.consoles import ConsoleStream
 from nimbi.driver.states import StateMachine, Transition
 from nimbi.drivers.mock.attachment import disassociated, left
 from nimbi.drivers.mock.console import GREETINGS, EchoingConsole, console_text
-from nimbi.drivers.mock.launch import check_wish, launched, sizes_after
+from nimbi.drivers.mock.joining import freed
+from nimbi.drivers.mock.launch import check_image, check_wish, launched, sizes_after
 from nimbi.drivers.mock.screen import picture
 from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.drivers.mock.world import State
-from nimbi.model.consoles import ConsoleKind
+from nimbi.model.consoles import ConsoleKind, ConsoleLink
 from nimbi.model.errors import Conflict, Invalid
 from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.instances import (
@@ -28,6 +29,8 @@ from nimbi.model.instances import (
 from nimbi.model.page import Page
 
 MOST_AT_ONCE = 100
+
+AT_REST = (InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.STOPPED)
 
 STATES = StateMachine(
     states=(
@@ -51,6 +54,13 @@ STATES = StateMachine(
         Transition(InstanceState.STOPPED, InstanceState.RUNNING, "start"),
         Transition(InstanceState.STOPPED, InstanceState.STOPPED, "resize"),
         Transition(InstanceState.STOPPED, InstanceState.FINISH, "destroy"),
+        Transition(InstanceState.RUNNING, InstanceState.RUNNING, "rebuild"),
+        Transition(InstanceState.RUNNING, InstanceState.RUNNING, "rescue"),
+        Transition(InstanceState.RUNNING, InstanceState.RUNNING, "unrescue"),
+        Transition(InstanceState.STOPPED, InstanceState.STOPPED, "rebuild"),
+        *(Transition(state, InstanceState.STOPPED, "shelve") for state in AT_REST),
+        Transition(InstanceState.STOPPED, InstanceState.RUNNING, "unshelve"),
+        *(Transition(state, state, verb) for state in AT_REST for verb in ("lock", "unlock")),
     ),
 )
 
@@ -75,15 +85,23 @@ class MockInstances(OfSession, Instances):
             "tag_filter",
             "tags",
             "volume_mappings",
+            "changed_since",
+            "fixed_address",
+            "networks",
+            "network_interfaces",
+            "boot_from_volume",
+            "config_drive",
+            "scheduler_hints",
         }
     )
 
     async def page(
         self, marker: str | None, limit: int, where: InstanceFilter = InstanceFilter()
     ) -> Page[Instance]:
-        instances = self.session.state.instances_of(self.session.user)
+        state = self.session.state
+        instances = state.instances_of(self.session.user)
         if where != InstanceFilter():
-            instances = instances.where(lambda instance: _is_wanted(instance, where))
+            instances = instances.where(lambda instance: _is_wanted(state, instance, where))
         return self.paged(instances, marker, limit)
 
     async def get(self, id: str) -> Instance:
@@ -127,6 +145,35 @@ class MockInstances(OfSession, Instances):
             state.instances = state.instances.having(resized)
             return resized
 
+    async def rebuild(self, id: str, image_id: str) -> Instance:
+        with self.session.change() as state:
+            instance = state.instance_of(self.user, id)
+            _next_state(instance, "rebuild")
+            check_image(state, image_id, instance.hardware_profile_id)
+            rebuilt = msgspec.structs.replace(instance, image_id=image_id)
+            state.instances = state.instances.having(rebuilt)
+            return rebuilt
+
+    async def rescue(self, id: str) -> None:
+        self._move(id, "rescue", rescued=True)
+
+    async def unrescue(self, id: str) -> None:
+        self._move(id, "unrescue", rescued=False)
+
+    async def shelve(self, id: str) -> None:
+        self._move(id, "shelve", shelved=True)
+
+    async def unshelve(self, id: str) -> None:
+        self._move(id, "unshelve", shelved=False, launched_at=datetime.now(UTC))
+
+    async def lock(self, id: str) -> None:
+        if not self.session.state.instance_of(self.user, id).locked:
+            self._move(id, "lock", locked=True)
+
+    async def unlock(self, id: str) -> None:
+        if self.session.state.instance_of(self.user, id).locked:
+            self._move(id, "unlock", locked=False)
+
     async def run(self, id: str, command: Command) -> CommandResult:
         """Return what was asked: there is no machine to run it on."""
         instance = self.session.state.instance_of(self.user, id)
@@ -148,6 +195,11 @@ class MockInstances(OfSession, Instances):
         instance = self._awake(id)
         return picture(console_text(instance, self.session.state.boots.get(id)))
 
+    async def console_link(self, id: str) -> ConsoleLink:
+        """Return a URL of a host that RFC 2606 keeps from ever being one: nothing answers there."""
+        awake = self._awake(id)
+        return ConsoleLink(url=f"http://consoles.mock.invalid/{awake.id}", protocol="vnc")
+
     async def open_console(self, id: str, kind: ConsoleKind) -> ConsoleStream:
         """Open a console that greets, then says again what it is told."""
         return EchoingConsole(GREETINGS[kind].format(id=self._awake(id).id).encode())
@@ -167,18 +219,18 @@ class MockInstances(OfSession, Instances):
             state.remember(operation, new.token, *ids)
             return tuple(state.instances.get(id, "instance") for id in ids)
 
-    def _move(self, id: str, verb: str, launched_at: datetime | None = None) -> None:
+    def _move(self, id: str, verb: str, **facts: bool | datetime) -> None:
         with self.session.change() as state:
             instance = state.instance_of(self.user, id)
-            moved = msgspec.structs.replace(
-                instance,
-                state=_next_state(instance, verb),
-                launched_at=launched_at or instance.launched_at,
-            )
+            moved = msgspec.structs.replace(instance, state=_next_state(instance, verb), **facts)
             state.instances = state.instances.having(moved)
 
 
-def _is_wanted(instance: Instance, where: InstanceFilter) -> bool:
+def _is_wanted(state: State, instance: Instance, where: InstanceFilter) -> bool:
+    if where.changed_since is not None:
+        changed_at = state.changes.get(instance.id)
+        if changed_at is None or changed_at < where.changed_since:
+            return False
     return (
         where.realm_id in {None, instance.realm_id}
         and where.state in {None, instance.state}
@@ -187,19 +239,20 @@ def _is_wanted(instance: Instance, where: InstanceFilter) -> bool:
 
 
 def _next_state(instance: Instance, verb: str) -> InstanceState:
-    for transition in STATES.leaving(instance.state):
-        if transition.by == verb:
-            return transition.to
-    raise Conflict(f"the instance {instance.id!r} is {instance.state}: it can't {verb} now")
+    if verb in STATES.operations_on(instance):
+        return next(t.to for t in STATES.leaving(instance.state) if t.by == verb)
+    marks = [mark for mark in ("locked", "rescued", "shelved") if getattr(instance, mark)]
+    now = ", ".join((instance.state, *marks))
+    raise Conflict(f"the instance {instance.id!r} is {now}: it can't {verb} now")
 
 
 def _take_apart(state: State, id: str) -> None:
     """Free all that the instance holds: volumes, addresses, interfaces, places at balancers."""
-    for volume in state.volumes.where(lambda volume: volume.instance_id == id).whole.items:
-        left(state, volume)
+    for held in state.instances.get(id, "instance").volumes:
+        left(state, state.volumes.get(held.volume_id, "volume"), id)
     for address in state.addresses.where(lambda address: address.instance_id == id).whole.items:
         disassociated(state, address)
-    state.network_interfaces = state.network_interfaces.where(lambda nic: nic.instance_id != id)
+    freed(state, id)
     registered = state.load_balancers.where(lambda balancer: id in balancer.instance_ids)
     state.load_balancers = state.load_balancers.having(
         *(

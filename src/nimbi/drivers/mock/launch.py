@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from nimbi.drivers.mock.attachment import GOES_ALONG, attached
+from nimbi.drivers.mock.joining import joined
 from nimbi.drivers.mock.naming import checked, shown
 from nimbi.drivers.mock.seed import DEFAULT_PROFILE, DEFAULT_REALM, PROFILES, REALMS
 from nimbi.drivers.mock.table import Table
@@ -32,18 +33,17 @@ LOGIN_USER = "root"
 LARGEST_BOOT_BYTES = 4 * 2**20
 LONGEST_PASSWORD = 128
 MOST_TAGS = 50
+BOOT_DEVICE = "/dev/sda"
 
 
 def check_wish(state: State, new: NewInstance) -> None:
     """Raise Invalid when the wish names what is not there, or sizes that are not offered."""
-    image = state.images.find(new.image_id)
-    if image is None:
-        raise Invalid(f"there is no image {new.image_id!r}")
+    if new.image_id is not None:
+        check_image(state, new.image_id, new.hardware_profile_id)
+    _must_be(state.volumes, new.boot_volume_id, "volume")
     _must_be(REALMS, new.realm_id, "realm")
     _must_be(PROFILES, new.hardware_profile_id, "hardware profile")
     profile = PROFILES.get(new.hardware_profile_id or DEFAULT_PROFILE, "hardware profile")
-    if image.hardware_profile_ids is not None and profile.id not in image.hardware_profile_ids:
-        raise Invalid(f"the image {image.id!r} does not run on {profile.id!r}")
     profile.check(new.sizes)
     _must_be(state.keys, new.key_id, "key")
     _must_be(state.load_balancers, new.load_balancer_id, "load balancer")
@@ -55,13 +55,25 @@ def check_wish(state: State, new: NewInstance) -> None:
     if new.device is not None and new.snapshot_id is None:
         raise Invalid("a device is only for a snapshot to attach")
     _check_texts(new)
+    _check_words(new.tags, "tag")
+    _check_words(new.scheduler_hints, "hint")
     _check_boot(new)
+
+
+def check_image(state: State, image_id: str, profile_id: str | None) -> None:
+    """Raise Invalid when there is no such image, or it does not run on the profile."""
+    image = state.images.find(image_id)
+    if image is None:
+        raise Invalid(f"there is no image {image_id!r}")
+    wanted = profile_id or DEFAULT_PROFILE
+    if wanted not in (image.hardware_profile_ids or (wanted,)):
+        raise Invalid(f"the image {image.id!r} does not run on {wanted!r}")
 
 
 def launched(state: State, new: NewInstance, user: str) -> str:
     """Return the id of one more running instance. The wish was checked before."""
     id = _lowest_free(state.instances)
-    hostname = f"{new.image_id}.{id}"
+    hostname = f"{new.image_id or 'volume'}.{id}"
     now = datetime.now(UTC)
     instance = Instance(
         id=id,
@@ -83,6 +95,8 @@ def launched(state: State, new: NewInstance, user: str) -> str:
         extra={
             "public_hostname": f"{hostname}.public.com",
             "measured_in_detail": bool(new.metrics),
+            "config_drive": bool(new.config_drive),
+            "scheduler_hints": dict(new.scheduler_hints),
         },
     )
     state.instances = state.instances.having(instance)
@@ -102,6 +116,10 @@ def _join(state: State, instance: Instance, new: NewInstance) -> None:
     if new.snapshot_id is not None:
         wish = NewVolume(snapshot_id=new.snapshot_id, realm_id=instance.realm_id)
         attached(state, volume_of(state, wish), instance, new.device)
+    if new.boot_volume_id is not None:
+        volume = state.volumes.get(new.boot_volume_id, "volume")
+        attached(state, volume, state.instances.get(instance.id, "instance"), BOOT_DEVICE)
+    joined(state, instance, new)
     for mapping in new.volumes:
         _map(state, state.instances.get(instance.id, "instance"), mapping)
 
@@ -132,11 +150,14 @@ def _check_texts(new: NewInstance) -> None:
     shown(new.password or "", "the password", LONGEST_PASSWORD)
     for mapping in new.volumes:
         checked(mapping.device, "the device")
-    if len(new.tags) > MOST_TAGS:
-        raise Invalid(f"an instance has at most {MOST_TAGS} tags, not {len(new.tags)}")
-    for name, value in new.tags.items():
-        checked(name, "the name of a tag")
-        shown(value, f"the tag {name!r}")
+
+
+def _check_words(words: Mapping[str, str], noun: str) -> None:
+    if len(words) > MOST_TAGS:
+        raise Invalid(f"an instance has at most {MOST_TAGS} {noun}s, not {len(words)}")
+    for name, value in words.items():
+        checked(name, f"the name of a {noun}")
+        shown(value, f"the {noun} {name!r}")
 
 
 def _check_boot(new: NewInstance) -> None:

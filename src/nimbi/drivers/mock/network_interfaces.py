@@ -5,11 +5,12 @@ from typing import ClassVar
 import msgspec
 
 from nimbi.driver.network import NetworkInterfaces
-from nimbi.drivers.mock.blocks import first_free, parsed
+from nimbi.drivers.mock.joining import STAYS, interface
 from nimbi.drivers.mock.naming import shown
 from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.drivers.mock.world import State
 from nimbi.model.errors import Invalid
+from nimbi.model.instances import Instance
 from nimbi.model.networks import (
     Network,
     NetworkInterface,
@@ -24,7 +25,7 @@ from nimbi.model.page import Page
 class MockNetworkInterfaces(OfSession, NetworkInterfaces):
     """Interfaces. Each has the lowest free address of its subnet, else of its network."""
 
-    features: ClassVar[frozenset[str]] = frozenset({"firewalls"})
+    features: ClassVar[frozenset[str]] = frozenset({"firewalls", "unattached"})
 
     async def page(self, marker: str | None, limit: int) -> Page[NetworkInterface]:
         return self.paged(self.session.state.network_interfaces, marker, limit)
@@ -37,27 +38,16 @@ class MockNetworkInterfaces(OfSession, NetworkInterfaces):
         with self.session.change() as state:
             if made := state.made_with("network_interfaces.create", new.token):
                 return state.network_interfaces.get(made[0], "network interface")
-            instance = state.instance_of(self.user, new.instance_id)
             network, subnet = _place(state, new)
             walls = tuple(dict.fromkeys(new.firewall_ids))
             for wall in walls:
                 state.firewalls.get(wall, "firewall")
-            id = state.fresh_id("nic", state.network_interfaces, name)
-            nic = NetworkInterface(
-                id=id,
-                name=name or id,
-                state=NetworkState.UP,
-                ip_address=_free_ip(state, network, subnet),
-                network_id=network.id,
-                subnet_id=subnet.id if subnet else None,
-                instance_id=instance.id,
-                firewall_ids=walls,
-            )
+            nic = interface(state, network, subnet, name)
+            nic = msgspec.structs.replace(nic, firewall_ids=walls, extra={STAYS: True})
+            if new.instance_id is not None:
+                nic = _attached(state, state.instance_of(self.user, new.instance_id), nic)
             state.network_interfaces = state.network_interfaces.having(nic)
-            nics = (*instance.network_interface_ids, id)
-            instance = msgspec.structs.replace(instance, network_interface_ids=nics)
-            state.instances = state.instances.having(instance)
-            state.remember("network_interfaces.create", new.token, id)
+            state.remember("network_interfaces.create", new.token, nic.id)
             return nic
 
     async def destroy(self, id: str) -> None:
@@ -70,6 +60,14 @@ class MockNetworkInterfaces(OfSession, NetworkInterfaces):
                 state.instances = state.instances.having(instance)
 
 
+def _attached(state: State, instance: Instance, nic: NetworkInterface) -> NetworkInterface:
+    """Return the interface, now at the instance, with which it goes."""
+    nics = (*instance.network_interface_ids, nic.id)
+    instance = msgspec.structs.replace(instance, network_interface_ids=nics)
+    state.instances = state.instances.having(instance)
+    return msgspec.structs.replace(nic, instance_id=instance.id, state=NetworkState.UP, extra={})
+
+
 def _place(state: State, new: NewNetworkInterface) -> tuple[Network, Subnet | None]:
     if new.subnet_id is None:
         if new.network_id is None:
@@ -80,10 +78,3 @@ def _place(state: State, new: NewNetworkInterface) -> tuple[Network, Subnet | No
         state.networks.get(new.network_id or "", "network")
         raise Invalid(f"the subnet {subnet.id!r} is not in the network {new.network_id!r}")
     return state.networks.get(subnet.network_id, "network"), subnet
-
-
-def _free_ip(state: State, network: Network, subnet: Subnet | None) -> str:
-    nics = state.network_interfaces.where(lambda nic: nic.network_id == network.id)
-    taken = {nic.ip_address or "" for nic in nics.whole.items}
-    block = subnet.address_block if subnet else network.address_blocks[0]
-    return first_free(parsed(block), taken)

@@ -3,6 +3,7 @@
 from nimbi.driver.network import Networks
 from nimbi.drivers.mock.blocks import parsed
 from nimbi.drivers.mock.naming import shown
+from nimbi.drivers.mock.routers import must_be_apart
 from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.model.errors import Conflict
 from nimbi.model.networks import Network, NetworkState, NewNetwork
@@ -44,5 +45,8 @@ class MockNetworks(OfSession, Networks):
             network = state.networks.get(id, "network")
             if len(state.network_interfaces.where(lambda nic: nic.network_id == id)):
                 raise Conflict(f"network interfaces are in the network {id!r}")
+            if len(state.routers.where(lambda router: router.external_network_id == id)):
+                raise Conflict(f"a router leads to the network {id!r}")
+            must_be_apart(state, *network.subnet_ids)
             state.subnets = state.subnets.without(*network.subnet_ids)
             state.networks = state.networks.without(id)

@@ -8,13 +8,13 @@ from nimbi.drivers.mock.world import State
 from nimbi.model.addresses import Address
 from nimbi.model.buckets import Blob, Bucket
 from nimbi.model.hardware_profiles import Enum, Fixed, HardwareProfile, Range, Sizes
-from nimbi.model.images import Image, ImageState
+from nimbi.model.images import Image, ImageState, Visibility
 from nimbi.model.instances import AddressKind, Attachment, Endpoint, Instance, InstanceState
 from nimbi.model.keys import Key
 from nimbi.model.networks import Network, NetworkInterface, NetworkState, Subnet
 from nimbi.model.realms import Realm, RealmState
 from nimbi.model.snapshots import Snapshot, SnapshotState
-from nimbi.model.volumes import Volume, VolumeState
+from nimbi.model.volumes import Volume, VolumeAttachment, VolumeState
 
 USER = "mockuser"
 IMAGES_MADE_AT = datetime(2012, 10, 25, 12, 27, 53, tzinfo=UTC)
@@ -153,6 +153,7 @@ def _images() -> list[Image]:
             state=ImageState.AVAILABLE,
             created_at=IMAGES_MADE_AT,
             hardware_profile_ids=PROFILE_IDS,
+            visibility=Visibility.PRIVATE if owner == USER else Visibility.PUBLIC,
         )
         for id, owner, architecture, description in IMAGES
     ]
@@ -194,6 +195,7 @@ def _volumes() -> list[Volume]:
             realm_id=DEFAULT_REALM,
             instance_id=instance if id == attached else None,
             device=device if id == attached else None,
+            attachments=(VolumeAttachment(instance, device),) if id == attached else (),
         )
         for id in ("vol1", "vol2", "vol3")
     ]

@@ -5,6 +5,7 @@ import msgspec
 from nimbi.driver.network import Subnets
 from nimbi.drivers.mock.blocks import Block, is_within, parsed
 from nimbi.drivers.mock.naming import shown
+from nimbi.drivers.mock.routers import must_be_apart
 from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.drivers.mock.world import State
 from nimbi.model.errors import Conflict, Invalid
@@ -48,6 +49,7 @@ class MockSubnets(OfSession, Subnets):
             subnet = state.subnets.get(id, "subnet")
             if len(state.network_interfaces.where(lambda nic: nic.subnet_id == id)):
                 raise Conflict(f"network interfaces are in the subnet {id!r}")
+            must_be_apart(state, id)
             state.subnets = state.subnets.without(id)
             network = state.networks.get(subnet.network_id, "network")
             _tell_network(state, network, tuple(s for s in network.subnet_ids if s != id))

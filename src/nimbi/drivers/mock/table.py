@@ -62,6 +62,10 @@ class Table(Generic[R]):
     def without(self, *ids: str) -> Self:
         return self._like({id: item for id, item in self._by_id.items() if id not in ids})
 
+    def changed_since(self, other: Self) -> tuple[R, ...]:
+        """Return the items that the other table has not, or has otherwise."""
+        return tuple(i for id, i in self._by_id.items() if other._by_id.get(id) is not i)
+
     def where(self, wanted: Callable[[R], bool]) -> Self:
         return self._like({id: item for id, item in self._by_id.items() if wanted(item)})
 

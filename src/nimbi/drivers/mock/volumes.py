@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from nimbi.driver.storage import Volumes
-from nimbi.drivers.mock.attachment import attached, detached
+from nimbi.drivers.mock.attachment import attached, attachments, detached
 from nimbi.drivers.mock.naming import shown
 from nimbi.drivers.mock.seed import DEFAULT_REALM, REALMS
 from nimbi.drivers.mock.session import OfSession, offered
@@ -27,7 +27,14 @@ class MockVolumes(OfSession, Volumes):
     """Volumes, available at once."""
 
     features: ClassVar[frozenset[str]] = frozenset(
-        {"volume_name", "volume_description", "volume_kind", "volume_encryption"}
+        {
+            "volume_name",
+            "volume_description",
+            "volume_kind",
+            "volume_encryption",
+            "volume_sharing",
+            "volume_of_image",
+        }
     )
 
     async def page(self, marker: str | None, limit: int) -> Page[Volume]:
@@ -57,12 +64,10 @@ class MockVolumes(OfSession, Volumes):
             instance = state.instance_of(self.user, target.instance_id)
             return attached(state, volume, instance, shown(target.device or "", "the device"))
 
-    async def detach(self, id: str) -> Volume:
+    async def detach(self, id: str, instance_id: str | None = None) -> Volume:
         with self.session.change() as state:
             volume = state.volumes.get(id, "volume")
-            if volume.instance_id is None:
-                raise Conflict(f"the volume {id!r} is not attached")
-            return detached(state, volume)
+            return detached(state, volume, _holder(volume, instance_id))
 
     async def resize(self, id: str, size_gib: int | float) -> Volume:
         with self.session.change() as state:
@@ -73,11 +78,20 @@ class MockVolumes(OfSession, Volumes):
             state.volumes = state.volumes.having(resized)
             return resized
 
+    async def retype(self, id: str, kind: str) -> Volume:
+        with self.session.change() as state:
+            volume = state.volumes.get(id, "volume")
+            retyped = msgspec.structs.replace(volume, kind=_known(kind))
+            state.volumes = state.volumes.having(retyped)
+            return retyped
+
 
 def volume_of(state: State, new: NewVolume) -> Volume:
     """Return one more volume, now in the cloud."""
     if new.realm_id is not None and new.realm_id not in REALMS:
         raise Invalid(f"there is no realm {new.realm_id!r}")
+    if new.image_id is not None:
+        state.images.get(new.image_id, "image")
     id = state.fresh_id("vol", state.volumes)
     volume = Volume(
         id=id,
@@ -91,18 +105,34 @@ def volume_of(state: State, new: NewVolume) -> Volume:
         iops=new.iops,
         throughput_mib=new.throughput_mib,
         encrypted=_is_encrypted(state, new),
+        shared=new.shared,
     )
     state.volumes = state.volumes.having(volume)
     return volume
 
 
+def _holder(volume: Volume, instance_id: str | None) -> str:
+    """Return the instance that has the volume: the one asked for, or the only one."""
+    holders = [a.instance_id for a in attachments(volume) if instance_id in {None, a.instance_id}]
+    if len(holders) == 1:
+        return holders[0]
+    if holders:
+        raise Conflict(f"the volume {volume.id!r} is attached to {', '.join(holders)}: tell which")
+    where = "" if instance_id is None else f" to {instance_id!r}"
+    raise Conflict(f"the volume {volume.id!r} is not attached{where}")
+
+
+def _known(kind: str) -> str:
+    if kind not in KINDS:
+        raise Invalid(f"volumes are of the kinds {', '.join(KINDS)}, not {kind!r}")
+    return kind
+
+
 def _kind(new: NewVolume) -> str | None:
-    if new.kind is not None and new.kind not in KINDS:
-        raise Invalid(f"volumes are of the kinds {', '.join(KINDS)}, not {new.kind!r}")
     for number in (new.iops, new.throughput_mib):
         if number is not None and not 1 <= number <= FASTEST:
             raise Invalid(f"a volume takes 1 to {FASTEST} of that a second, not {number}")
-    return new.kind
+    return None if new.kind is None else _known(new.kind)
 
 
 def _is_encrypted(state: State, new: NewVolume) -> bool | None:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from copy import copy
+from datetime import UTC, datetime
 from hashlib import blake2s
 from secrets import token_hex
 from threading import RLock
@@ -22,6 +23,7 @@ from nimbi.model.instances import Instance, UserFile
 from nimbi.model.keys import Key
 from nimbi.model.load_balancers import LoadBalancer
 from nimbi.model.networks import Network, NetworkInterface, Subnet
+from nimbi.model.routers import Router
 from nimbi.model.snapshots import Snapshot
 from nimbi.model.volumes import Volume
 
@@ -37,6 +39,13 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "Boot(…)"
+
+
+class Bytes(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of an image, kept among those of blobs under the name made up for them."""
+
+    name: str
+    size_bytes: int
 
 
 class OpenUpload(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,13 +64,17 @@ class State(msgspec.Struct, kw_only=True):
     version: Literal[1] = 1
     secret: str = msgspec.field(default_factory=lambda: token_hex(16))
     images: Table[Image] = msgspec.field(default_factory=Table)
+    image_bytes: Mapping[str, Bytes] = {}
+    image_shares: Mapping[str, tuple[str, ...]] = {}
     instances: Table[Instance] = msgspec.field(default_factory=Table)
     boots: Mapping[str, Boot] = {}
+    changes: Mapping[str, datetime] = {}
     keys: Table[Key] = msgspec.field(default_factory=Table)
     firewalls: Table[Firewall] = msgspec.field(default_factory=Table)
     addresses: Table[Address] = msgspec.field(default_factory=Table)
     networks: Table[Network] = msgspec.field(default_factory=Table)
     subnets: Table[Subnet] = msgspec.field(default_factory=Table)
+    routers: Table[Router] = msgspec.field(default_factory=Table)
     network_interfaces: Table[NetworkInterface] = msgspec.field(default_factory=Table)
     load_balancers: Table[LoadBalancer] = msgspec.field(default_factory=Table)
     volumes: Table[Volume] = msgspec.field(default_factory=Table)
@@ -101,6 +114,14 @@ class State(msgspec.Struct, kw_only=True):
             return
         kept = list(self.tokens.items())[-(TOKENS_KEPT - 1) :]
         self.tokens = {**dict(kept), _token_key(operation, token): ids}
+
+    def note_changes(self, before: "State") -> None:
+        """Keep when each instance changed that is another than before."""
+        if self.instances is not before.instances:
+            now = datetime.now(UTC)
+            changed = self.instances.changed_since(before.instances)
+            kept = {id: at for id, at in self.changes.items() if id in self.instances}
+            self.changes = kept | {instance.id: now for instance in changed}
 
     def differs(self, other: "State") -> bool:
         return any(
@@ -143,6 +164,7 @@ class World:
             draft = copy(self._state)
             yield draft
             if draft.differs(self._state):
+                draft.note_changes(self._state)
                 if storage is not None:
                     storage.save(draft)
                 self._replace(draft)

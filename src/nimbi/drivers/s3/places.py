@@ -1,24 +1,18 @@
 """Which store a provider names: `https://store.example:9000;region=here;addressing=path`."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from nimbi.model.errors import Forbidden, Invalid
+from nimbi.wire.destinations import is_of_machine
 
 ADDRESSING: Mapping[str, bool | None] = {"auto": None, "path": True, "virtual": False}
 KEYS = ("endpoint", "region", "addressing")
 
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 _URL = re.compile(r"https?://[!-~]+\Z")
-# Where clouds tell a machine its own secrets.
-_METADATA = (
-    ipaddress.ip_network("169.254.0.0/16"),
-    ipaddress.ip_network("fe80::/10"),
-    ipaddress.ip_network("fd00:ec2::/32"),
-)
 
 
 @dataclass(frozen=True)
@@ -79,12 +73,7 @@ def check_allowed(url: str, allowed: tuple[str, ...] | None) -> None:
         if url.lower() not in {checked_url(one).lower() for one in allowed}:
             raise Forbidden("this endpoint is not among those that a provider may name here")
         return
-    try:
-        address = ipaddress.ip_address(urlsplit(url).hostname or "")
-    except ValueError:
-        return
-    address = getattr(address, "ipv4_mapped", None) or address
-    if any(address in network for network in _METADATA):
+    if is_of_machine(url):
         raise Forbidden("this endpoint is none of a store")
 
 

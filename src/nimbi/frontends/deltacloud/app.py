@@ -140,7 +140,7 @@ class DeltacloudApp:
             if route.opens_cloud:
                 await self._in_cloud(exchange, route, place, form, send)
                 return
-            if route.is_told and exchange.driver.narrow:
+            if route.is_told and _differs(exchange):
                 await self._tell(exchange, route, place, form, send)
                 return
         except CloudError as error:
@@ -299,6 +299,15 @@ def _raw_path(scope: Scope) -> bytes:
     raw: bytes = scope.get("raw_path") or quote(scope["path"], safe="/;=%").encode("ascii")
     mount: bytes = scope.get("root_path", "").encode("ascii", "ignore")
     return raw.removeprefix(mount) if mount else raw
+
+
+def _differs(exchange: Exchange) -> bool:
+    """Return whether a session may tell something else of its driver than the driver does."""
+    driver, of_driver = exchange.driver, exchange.arguments.get("id")
+    if of_driver is None:
+        return driver.narrow is not None
+    is_current = of_driver == exchange.selection.driver
+    return is_current and driver.providers is not None and exchange.login is not None
 
 
 async def _other_protocol(scope: Scope, receive: Receive, send: Send) -> None:

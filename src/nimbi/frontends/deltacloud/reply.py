@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from nimbi.model.buckets import FilePart
+from nimbi.model.buckets import FilePart, SocketPart
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -14,9 +14,9 @@ PLAIN = "text/html;charset=utf-8"
 class Reply:
     """An answer. With `chunks` the content comes from there and `body` is not looked at.
 
-    `file` tells where the bytes of `chunks` are, when they are in one open file. `signed` says that
-    the answer carries this API's own headers (Server, driver, ETag); `tag` is the ETag where it is
-    known already.
+    `file` tells where the bytes of `chunks` are, when they are in one open file, and `socket`
+    when they come as they are over one connection. `signed` says that the answer carries this API's
+    own headers (Server, driver, ETag); `tag` is the ETag where it is known already.
     """
 
     status: int
@@ -25,6 +25,7 @@ class Reply:
     headers: Headers = ()
     chunks: AsyncIterator[bytes] | None = None
     file: FilePart | None = None
+    socket: SocketPart | None = None
     signed: bool = True
     tag: str | None = None
 

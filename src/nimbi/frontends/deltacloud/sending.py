@@ -5,7 +5,7 @@ import logging
 from contextlib import aclosing
 from typing import Any
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from nimbi.frontends.deltacloud.blob_headers import names_tag
 from nimbi.frontends.deltacloud.exchange import Exchange
@@ -13,7 +13,7 @@ from nimbi.frontends.deltacloud.html.security import CONTENT_SECURITY_POLICY
 from nimbi.frontends.deltacloud.reply import Gone, Headers, Reply
 from nimbi.frontends.deltacloud.selection import signature
 from nimbi.frontends.deltacloud.written import tag_of
-from nimbi.model.buckets import FilePart
+from nimbi.model.buckets import FilePart, SocketPart
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ PAGE_HEADERS: Headers = (
 
 # https://asgi.readthedocs.io/en/latest/extensions.html, "Zero Copy Send"
 ZEROCOPY = "http.response.zerocopysend"
+# Our own server's: what one socket brings is passed on.
+RELAY = "nimbi.response.relay"
 
 # These say nothing of a body: 204 and 304 have none (RFC 9110, section 8.6).
 WITHOUT_LENGTH = frozenset({204, 304})
@@ -93,7 +95,10 @@ async def _send_stream(reply: Reply, headers: RawHeaders, exchange: Exchange, se
             exchange.started = True
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
             if reply.file is not None and ZEROCOPY in exchange.extensions:
-                await _send_file(reply.file, watch, send)
+                await _sent(_of_file(reply.file), watch, send)
+                return
+            if reply.socket is not None and RELAY in exchange.extensions:
+                await _sent(_of_socket(reply.socket), watch, send)
                 return
             async for chunk in chunks:
                 if watch.done():
@@ -104,14 +109,27 @@ async def _send_stream(reply: Reply, headers: RawHeaders, exchange: Exchange, se
         watch.cancel()
 
 
-async def _send_file(file: FilePart, watch: "asyncio.Future[None]", send: Send) -> None:
-    """Let the server send it. Raises Gone when the client goes."""
-    message = {
+def _of_file(file: FilePart) -> Message:
+    return {
         "type": ZEROCOPY,
         "file": file.descriptor,
         "offset": file.first,
         "count": file.size_bytes,
     }
+
+
+def _of_socket(socket: SocketPart) -> Message:
+    return {
+        "type": RELAY,
+        "socket": socket.descriptor,
+        "head": socket.head,
+        "count": socket.size_bytes,
+        "idle_s": socket.idle_s,
+    }
+
+
+async def _sent(message: Message, watch: "asyncio.Future[None]", send: Send) -> None:
+    """Let the server send what is not in this process. Raises Gone when the client goes."""
     sending = asyncio.ensure_future(send(message))
     try:
         await asyncio.wait({sending, watch}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,21 +8,20 @@ from typing import ClassVar
 import msgspec
 
 from nimbi.driver.blobs import Blobs
-from nimbi.drivers.ec2.objects import copies, reading
+from nimbi.drivers.ec2.objects import copies, reading, removal
 from nimbi.drivers.ec2.objects.client import Call, ObjectClient
 from nimbi.drivers.ec2.objects.facts import blob_of, write_conditions
-from nimbi.drivers.ec2.objects.held import ALWAYS_BYTES, Held
 from nimbi.drivers.ec2.objects.listing import page_of
 from nimbi.drivers.ec2.objects.names import known_bucket, known_key, new_key
 from nimbi.drivers.ec2.objects.rules import MOST_PART_BYTES, MOST_PARTS
 from nimbi.drivers.ec2.objects.sessions import HasObjects
-from nimbi.drivers.ec2.objects.source import Source
 from nimbi.drivers.ec2.objects.uploads import Parts, begun
 from nimbi.drivers.ec2.objects.writing import described, write
 from nimbi.model.buckets import (
     Blob,
     BlobCondition,
     BlobContent,
+    BlobFailure,
     BlobFilter,
     BlobPage,
     BlobPlace,
@@ -32,6 +31,8 @@ from nimbi.model.buckets import (
     Upload,
 )
 from nimbi.model.errors import Invalid, NotFound
+from nimbi.wire.held import ALWAYS_BYTES, Held
+from nimbi.wire.source import Source
 
 LONGEST_LINK_S = 7 * 24 * 3600
 
@@ -117,6 +118,9 @@ class S3Blobs(Blobs):
         await self.get(bucket_id, id)
         await self.client.send(Call("DELETE", f"the blob {id[:80]!r}", bucket_id, id, changes=True))
 
+    async def destroy_many(self, bucket_id: str, ids: tuple[str, ...]) -> tuple[BlobFailure, ...]:
+        return await removal.remove(self.client, bucket_id, ids)
+
     async def begin_upload(self, new: NewBlob) -> Upload:
         _check(new)
         write_conditions(new)
@@ -137,7 +141,7 @@ class S3Blobs(Blobs):
             raise Invalid(f"the order of a segment is 1 to {MOST_PARTS}, not {order}")
         if size_bytes is not None and not 0 <= size_bytes <= MOST_PART_BYTES:
             raise Invalid(f"a segment has 0 to {MOST_PART_BYTES} bytes (5 GiB), not {size_bytes}")
-        source = Source(chunks, size_bytes, MOST_PART_BYTES)
+        source = Source(chunks, size_bytes, MOST_PART_BYTES, Invalid)
         if size_bytes is not None and size_bytes > max(self.client.room.free_bytes, ALWAYS_BYTES):
             etag = await parts.put_once(order, source.take(size_bytes), size_bytes)
             return Segment(order=order, id=etag)

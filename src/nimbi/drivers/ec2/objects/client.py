@@ -11,7 +11,6 @@ from typing import Protocol
 from nimbi.drivers.ec2.calls import OBJECT_CHANGE, OBJECT_READ
 from nimbi.drivers.ec2.errors import AwsError
 from nimbi.drivers.ec2.objects.errors import Fault
-from nimbi.drivers.ec2.objects.room import Room
 from nimbi.drivers.ec2.objects.rules import DEFAULT_RULES, Rules
 from nimbi.drivers.ec2.objects.sites import Site
 from nimbi.model.errors import CloudError, CloudUnavailable, Invalid, NotFound, UnknownOutcome
@@ -25,6 +24,7 @@ from nimbi.wire.http import (
     TooLarge,
     Unsendable,
 )
+from nimbi.wire.room import Room
 from nimbi.wire.sigv4 import UNSIGNED, Keys, Scope, presigned, signed
 
 MIB = 2**20

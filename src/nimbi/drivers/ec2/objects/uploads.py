@@ -12,7 +12,6 @@ from xml.sax.saxutils import escape
 from nimbi.drivers.ec2.objects.client import Call, ObjectClient
 from nimbi.drivers.ec2.objects.errors import late_fault
 from nimbi.drivers.ec2.objects.facts import plain_etag
-from nimbi.drivers.ec2.objects.held import Held
 from nimbi.drivers.ec2.objects.listing import root_of
 from nimbi.model.errors import (
     CloudError,
@@ -21,6 +20,7 @@ from nimbi.model.errors import (
     Throttled,
     UnknownOutcome,
 )
+from nimbi.wire.held import Held
 from nimbi.wire.sigv4 import UNSIGNED
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Parts:
         """Return the etag of a part that is at hand, sent again after a passing fault."""
 
         async def attempt() -> str:
-            return await self.put_once(number, held.chunks(), held.size_bytes, held.sha256)
+            return await self.put_once(number, held.chunks(), held.size_bytes, held.digest)
 
         return await repeated(attempt)
 

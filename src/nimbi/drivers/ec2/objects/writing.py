@@ -1,19 +1,22 @@
 """Content on its way up: in one request, or in parts of which several are sent at once."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from nimbi.drivers.ec2.objects.client import Call, ObjectClient
 from nimbi.drivers.ec2.objects.facts import plain_etag, write_conditions
-from nimbi.drivers.ec2.objects.held import ALWAYS_BYTES, Held
 from nimbi.drivers.ec2.objects.names import check_content_type, metadata_headers
 from nimbi.drivers.ec2.objects.rules import MOST_BYTES
-from nimbi.drivers.ec2.objects.source import Source
 from nimbi.drivers.ec2.objects.uploads import Parts, begun
 from nimbi.model.buckets import NewBlob
 from nimbi.model.errors import Conflict, Invalid, NotFound
+from nimbi.wire.held import ALWAYS_BYTES, Held
+from nimbi.wire.sending import Sending, Way
 from nimbi.wire.sigv4 import UNSIGNED
+from nimbi.wire.source import Source
+
+# Its number, and its etag.
+Part = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ async def write(client: ObjectClient, new: NewBlob, chunks: AsyncIterator[bytes]
     check_size(new.size_bytes)
     headers = described(new)
     conditions = write_conditions(new)
-    source = Source(chunks, new.size_bytes, MOST_BYTES)
+    source = Source(chunks, new.size_bytes, MOST_BYTES, Invalid)
     try:
         if new.size_bytes is None:
             return await _untold(client, new, source, headers, conditions)
@@ -93,7 +96,7 @@ async def _at_once(
 async def _put_held(
     client: ObjectClient, new: NewBlob, held: Held, headers: Mapping[str, str]
 ) -> Written:
-    return await _put(client, new, held.chunks(), held.size_bytes, headers, held.sha256)
+    return await _put(client, new, held.chunks(), held.size_bytes, headers, held.digest)
 
 
 async def _put(
@@ -133,7 +136,7 @@ async def _in_parts(
         if first is not None:
             first.close()
         raise
-    sending = _Sending(parts, source, new.size_bytes)
+    sending = Sending(source, client.room, _way(parts, new.size_bytes))
     try:
         etags = await sending.all(first)
         await parts.finish(etags, conditions)
@@ -144,78 +147,18 @@ async def _in_parts(
     return Written(source.seen_bytes, None)
 
 
-class _Sending:
-    """Parts on their way, so many at once as the rules say, and as there is room for."""
+def _way(parts: Parts, told_bytes: int | None) -> Way[Part]:
+    rules = parts.client.rules
 
-    def __init__(self, parts: Parts, source: Source, told_bytes: int | None) -> None:
-        self._parts = parts
-        self._source = source
-        self._client = parts.client
-        self._told = told_bytes
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._etags: list[tuple[int, str]] = []
+    async def put(number: int, held: Held) -> Part:
+        return number, await parts.put(number, held)
 
-    async def all(self, first: Held | None) -> list[tuple[int, str]]:
-        """Return the etags of all parts."""
-        number, at = 1, 0
-        if first is not None:
-            at = first.size_bytes
-            await self._start(number, first)
-            number += 1
-        while not self._source.is_over:
-            at += await self._next(number, at)
-            number += 1
-        if self._tasks:
-            await self._ended(asyncio.ALL_COMPLETED)
-        return self._etags
+    async def put_now(number: int, chunks: AsyncIterator[bytes], size_bytes: int) -> Part:
+        return number, await parts.put_once(number, chunks, size_bytes)
 
-    async def stop(self) -> None:
-        """Cancel what is on its way."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+    def size_of(number: int, at: int) -> int:
+        if told_bytes is None:
+            return rules.growing_part(number)
+        return min(rules.part_of(told_bytes), told_bytes - at)
 
-    async def _next(self, number: int, at: int) -> int:
-        """Send a part, or begin to; return its size."""
-        rules = self._client.rules
-        if self._told is None:
-            return await self._hold(number, rules.growing_part(number))
-        size = min(rules.part_of(self._told), self._told - at)
-        if size <= self._client.room.free_bytes:
-            return await self._hold(number, size)
-        # No room: this one goes as it comes, while those before are still on their way.
-        etag = await self._parts.put_once(number, self._source.take(size), size)
-        self._etags.append((number, etag))
-        # Whether anything comes is known only when it was asked for.
-        return size
-
-    async def _hold(self, number: int, size_bytes: int) -> int:
-        held = Held(self._client.room)
-        try:
-            await held.fill(self._source, size_bytes)
-        except BaseException:
-            held.close()
-            raise
-        if held.size_bytes:
-            await self._start(number, held)
-        return held.size_bytes
-
-    async def _start(self, number: int, held: Held) -> None:
-        try:
-            while len(self._tasks) >= self._client.rules.at_once:
-                await self._ended(asyncio.FIRST_COMPLETED)
-        except BaseException:
-            held.close()
-            raise
-        task = asyncio.create_task(self._send(number, held))
-        task.add_done_callback(lambda _task: held.close())
-        self._tasks.add(task)
-
-    async def _send(self, number: int, held: Held) -> None:
-        self._etags.append((number, await self._parts.put(number, held)))
-
-    async def _ended(self, when: str) -> None:
-        done, self._tasks = await asyncio.wait(self._tasks, return_when=when)
-        for task in done:
-            task.result()
+    return Way(put, put_now, size_of, told_bytes is not None, rules.at_once, "sha256")

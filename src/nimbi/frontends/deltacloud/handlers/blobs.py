@@ -162,7 +162,14 @@ def _content(opened: BlobContent, span: Span | None) -> Reply:
     media_type = blob_headers.content_type(opened.blob.content_type)
     status = 200 if span is None else 206
     return Reply(
-        status, b"", media_type, headers, chunks=opened.chunks, file=opened.file, signed=False
+        status,
+        b"",
+        media_type,
+        headers,
+        chunks=opened.chunks,
+        file=opened.file,
+        socket=opened.socket,
+        signed=False,
     )
 
 

@@ -1,6 +1,7 @@
-"""The drivers of this server; needs no login."""
+"""The drivers of this server; needs no login, save for the providers of a private cloud."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from nimbi.driver.interface import Driver
@@ -56,6 +57,8 @@ async def show_driver(exchange: Exchange) -> Reply:
         driver = exchange.registry.driver(name)
     except UnknownDriver:
         return Reply(404)
+    if hasattr(exchange, "cloud"):
+        driver = replace(driver, entrypoints=exchange.cloud.entrypoints)
     if exchange.format is JSON:
         return json_reply({"driver": as_json(driver) | {"id": name}})
     if exchange.format is HTML:

@@ -48,5 +48,6 @@ ROUTES = (
         text="Show one driver with its providers.",
         handler=drivers.show_driver,
         opens_cloud=False,
+        is_told=True,
     ),
 )

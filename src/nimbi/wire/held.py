@@ -6,9 +6,8 @@ import tempfile
 from collections.abc import AsyncIterator
 from io import BufferedRandom
 
-from nimbi.drivers.ec2.objects.room import MIB, Room
-from nimbi.drivers.ec2.objects.source import Source
-from nimbi.wire.sigv4 import EMPTY_SHA256
+from nimbi.wire.room import MIB, Room
+from nimbi.wire.source import Source
 
 # Chunks smaller than this are joined, so that a byte never costs an object.
 SMALL_BYTES = 16 * 1024
@@ -19,11 +18,12 @@ STEP_BYTES = MIB
 
 
 class Held:
-    """One part. Whoever has it closes it."""
+    """One part. Whoever has it closes it. `digest` is in hex, by the algorithm that is named."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, algorithm: str = "sha256") -> None:
         self.size_bytes = 0
-        self.sha256 = EMPTY_SHA256
+        self.digest = hashlib.new(algorithm, usedforsecurity=False).hexdigest()
+        self._algorithm = algorithm
         self._room = room
         self._taken = 0
         self._blocks: list[bytes | bytearray] = []
@@ -39,7 +39,7 @@ class Held:
             else:
                 self._keep(chunk)
         await self._flush()
-        self.sha256 = await self._digest()
+        self.digest = await self._found_digest()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the content, from its beginning each time."""
@@ -91,17 +91,21 @@ class Held:
         self._room.give(self._taken)
         self._taken = 0
 
-    async def _digest(self) -> str:
+    async def _found_digest(self) -> str:
+        if self._file is None and self.size_bytes <= ALWAYS_BYTES:
+            return self._of_memory()
+        return await asyncio.to_thread(self._of_memory if self._file is None else self._of_file)
+
+    def _of_memory(self) -> str:
+        found = hashlib.new(self._algorithm, usedforsecurity=False)
+        for block in self._blocks:
+            found.update(block)
+        return found.hexdigest()
+
+    def _of_file(self) -> str:
+        found = hashlib.new(self._algorithm, usedforsecurity=False)
         if self._file is not None:
             self._file.seek(0)
-            return (await asyncio.to_thread(hashlib.file_digest, self._file, "sha256")).hexdigest()
-        if self.size_bytes <= ALWAYS_BYTES:
-            return _sha256(self._blocks)
-        return await asyncio.to_thread(_sha256, self._blocks)
-
-
-def _sha256(blocks: list[bytes | bytearray]) -> str:
-    found = hashlib.sha256()
-    for block in blocks:
-        found.update(block)
-    return found.hexdigest()
+            while block := self._file.read(BLOCK_BYTES):
+                found.update(block)
+        return found.hexdigest()

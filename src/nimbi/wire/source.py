@@ -1,20 +1,23 @@
-"""The caller's content on its way up, cut where its parts end."""
+"""A caller's content on its way up, cut where its parts end."""
 
-from collections.abc import AsyncIterator
-
-from nimbi.model.errors import Invalid
+from collections.abc import AsyncIterator, Callable
 
 
 class Source:
     """Chunks, one of which is always read ahead: so the last one is known as the last.
 
-    Raises Invalid before the last chunk is given when the content is not of the told size, or of
-    more than `most_bytes`.
+    Raises what `wrong` makes of a text, before the last chunk is given, when the content is not of
+    the told size, or of more than `most_bytes`.
     """
 
     def __init__(
-        self, chunks: AsyncIterator[bytes], told_bytes: int | None, most_bytes: int
+        self,
+        chunks: AsyncIterator[bytes],
+        told_bytes: int | None,
+        most_bytes: int,
+        wrong: Callable[[str], Exception] = ValueError,
     ) -> None:
+        self._wrong = wrong
         self._chunks = chunks
         self._told = told_bytes
         self._most = most_bytes if told_bytes is None else told_bytes
@@ -55,11 +58,11 @@ class Source:
                 chunk = await anext(self._chunks)
             except StopAsyncIteration:
                 if self._told is not None and self.seen_bytes < self._told:
-                    raise Invalid(
+                    raise self._wrong(
                         f"the content has {self.seen_bytes} bytes, not the {self._told} told"
                     ) from None
                 return b""
             self.seen_bytes += len(chunk)
             if self.seen_bytes > self._most:
-                raise Invalid(f"the content has more than {self._most} bytes")
+                raise self._wrong(f"the content has more than {self._most} bytes")
         return chunk

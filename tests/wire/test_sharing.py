@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nimbi.drivers.ec2.sharing import Shared
+from nimbi.wire.sharing import Shared
 
 pytestmark = pytest.mark.looptime
 

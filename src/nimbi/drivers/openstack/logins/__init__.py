@@ -1,0 +1,1 @@
+"""Where this very user keeps logins."""

@@ -1,0 +1,1 @@
+"""Swift: containers as buckets, objects as blobs."""

@@ -1,0 +1,132 @@
+"""A real OpenStack on this machine, in which each worker has projects of its own."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from openstack.connection import Connection
+from tests.drivers.openstack.told import Canned, canned_cloud
+from tests.targets.openstack import waiting
+from tests.targets.openstack.entrance import entrance
+from tests.targets.openstack.projects import Project, connected, new_project, quiet
+
+from nimbi.drivers.openstack import DRIVER
+from nimbi.drivers.openstack.login import Login
+from nimbi.drivertest import opened
+from nimbi.gateway.cloud import Cloud
+
+
+@pytest.fixture(autouse=True)
+def _without_openstack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what the environment says of OpenStack."""
+    for name in list(os.environ):
+        if name.startswith("OS_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def openstack_target() -> str:
+    """Give the URL of Keystone as soon as the cloud answers that `make` starts.
+
+    Tests that ask for it come last.
+    """
+    return waiting.cloud()
+
+
+@pytest.fixture(scope="session")
+def target(openstack_target: str) -> str:
+    return openstack_target
+
+
+@pytest.fixture(scope="session")
+def project(target: str, worker: str) -> Iterator[Project]:
+    """Give a project in which nobody else is."""
+    with new_project(worker) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def other_project(target: str, worker: str) -> Iterator[Project]:
+    """Give one more project, of somebody else."""
+    with new_project(f"{worker}-other") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def worker() -> str:
+    """Return the name of this worker of pytest-xdist, `main` without."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.fixture(scope="session")
+def oracle(project: Project) -> Iterator[Connection]:
+    """Give openstacksdk, logged in to the same project."""
+    with quiet(), project.connected() as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def admin(target: str) -> Iterator[Connection]:
+    """Give openstacksdk, logged in as the operator of the cloud."""
+    with quiet(), connected() as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def image_id(oracle: Connection) -> str:
+    """Return the id of the image `tiny`."""
+    return str(oracle.image.find_image("tiny", ignore_missing=False).id)
+
+
+@pytest.fixture(scope="session")
+def profile_id(oracle: Connection) -> str:
+    """Return the id of the smallest flavour that boots the image."""
+    return str(oracle.compute.find_flavor("m1.nano", ignore_missing=False).id)
+
+
+@pytest.fixture(scope="session")
+def guest_id(oracle: Connection, project: Project, image_id: str, profile_id: str) -> str:
+    """Boot a guest once, for all tests of a worker that need one and destroy none."""
+    networks = [{"uuid": project.network_id}]
+    with quiet():
+        made = oracle.compute.create_server(
+            name="shared", image_id=image_id, flavor_id=profile_id, networks=networks
+        )
+    return str(made.id)
+
+
+@pytest.fixture(scope="session")
+def keystone(target: str) -> Iterator[str]:
+    """Give the URL of a Keystone that is quick to log in to."""
+    with entrance(target) as url:
+        yield url
+
+
+@pytest.fixture
+async def cloud(project: Project, keystone: str, tmp_path: Path) -> AsyncIterator[Cloud]:
+    """Give a login to the worker's project."""
+    async with opened(DRIVER, tmp_path, credentials=login(project), provider=keystone) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> AsyncIterator[tuple[Canned, Cloud]]:
+    """Give a cloud that says what it is told to say, and a login to it."""
+    async with canned_cloud(tmp_path) as both:
+        yield both
+
+
+@pytest.fixture
+async def canned(both: tuple[Canned, Cloud]) -> Canned:
+    return both[0]
+
+
+@pytest.fixture
+async def told(both: tuple[Canned, Cloud]) -> Cloud:
+    return both[1]
+
+
+def login(project: Project) -> Login:
+    """Return the credentials of a project's user, as Basic carries them."""
+    return Login(f"{project.user}+{project.name}", project.password)
