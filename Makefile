@@ -3,8 +3,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .SUFFIXES:
-.PHONY: help setup packages demo demo-openstack test openstack openstack-begun openstack-down check \
-	bench docs constraints clean
+.PHONY: help setup packages demo demo-openstack test openstack openstack-begun test-openstack openstack-down \
+	check bench docs constraints clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +32,7 @@ OPENSTACK := /usr/bin/python3 -m tests.targets.openstack
 PEERS := s3cmd:s3cmd aws:awscli nginx:nginx-light wrk:wrk curl:curl
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | awk -F'#' '{ printf "%-22s %s\n", $$1, $$2 }'
 
 setup: packages $(READY) ## Install Python packages into .venv, once and when they change
 
@@ -64,7 +64,7 @@ demo-openstack: $(READY) openstack ## The same program on a real OpenStack
 	@$(BIN)/python -m tests.targets.openstack.demo
 
 test: packages openstack-begun $(READY) ## Run all tests
-	@trap 'exit 130' INT TERM; trap '$(OPENSTACK) end' EXIT; $(BIN)/python -m pytest -q -n 2
+	@trap 'exit 130' INT TERM; trap '$(OPENSTACK) end' EXIT; $(BIN)/python -m pytest -q -n 3
 
 # In the background: it takes minutes, and the tests that need it come last. What the others need is
 # installed before, since one installation waits for the other.
@@ -75,6 +75,9 @@ openstack-begun:
 openstack: ## Start the real OpenStack of the tests, as root; it stays until openstack-down
 	@.ci/packages /usr/bin/python3:python3
 	@$(OPENSTACK) up
+
+test-openstack: $(READY) openstack ## Run all of OpenStack's tests on it, about half an hour
+	@NIMBI_OPENSTACK_EVERYTHING=1 $(BIN)/python -m pytest -q -n 3 tests/drivers/openstack
 
 openstack-down: ## Stop it, and keep its state
 	@$(OPENSTACK) down

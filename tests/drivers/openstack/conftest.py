@@ -16,6 +16,63 @@ from nimbi.drivers.openstack.login import Login
 from nimbi.drivertest import opened
 from nimbi.gateway.cloud import Cloud
 
+EVERYTHING = "NIMBI_OPENSTACK_EVERYTHING"
+HERE = "tests/drivers/openstack/"
+SUITE = "test_conformance.py::"
+LONG = (
+    "test_addresses.py::test_one_can_talk_",
+    "test_compute.py::",
+    "test_faults.py::TestFaults::",
+    "test_faults.py::test_instances_",
+    *(
+        f"{SUITE}Test{kind}::"
+        for kind in (
+            "Addresses",
+            "Images",
+            "Instances",
+            "Metrics",
+            "NetworkInterfaces",
+            "Snapshots",
+            "Volumes",
+        )
+    ),
+)
+WITH_GUESTS = frozenset(
+    {
+        f"{SUITE}TestFirewalls::test_a_firewall_with_an_instance_behind_it_stays",
+        f"{SUITE}TestNetworks::test_a_network_with_an_interface_in_it_stays",
+        f"{SUITE}TestSubnets::test_a_subnet_with_an_interface_in_it_stays",
+    }
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes a real cloud long, unless all is wanted, as by `make test-openstack`.
+
+    That is what boots guest after guest, and all but the first case of each test of the suite,
+    which canned servers and other drivers meet.
+    """
+    if os.environ.get(EVERYTHING):
+        return
+    seen: set[str] = set()
+    left = [item for item in items if HERE in item.nodeid and _is_long(item.nodeid, seen)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        out = set(map(id, left))
+        items[:] = [item for item in items if id(item) not in out]
+
+
+def _is_long(nodeid: str, seen: set[str]) -> bool:
+    name = nodeid.partition(HERE)[2]
+    if name.startswith(LONG) or name in WITH_GUESTS:
+        return True
+    test = name.partition("[")[0]
+    if not name.startswith(SUITE):
+        return False
+    again = test in seen
+    seen.add(test)
+    return again
+
 
 @pytest.fixture(autouse=True)
 def _without_openstack(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,13 +133,15 @@ def admin(target: str) -> Iterator[Connection]:
 @pytest.fixture(scope="session")
 def image_id(oracle: Connection) -> str:
     """Return the id of the image `tiny`."""
-    return str(oracle.image.find_image("tiny", ignore_missing=False).id)
+    with quiet():
+        return str(oracle.image.find_image("tiny", ignore_missing=False).id)
 
 
 @pytest.fixture(scope="session")
 def profile_id(oracle: Connection) -> str:
     """Return the id of the smallest flavour that boots the image."""
-    return str(oracle.compute.find_flavor("m1.nano", ignore_missing=False).id)
+    with quiet():
+        return str(oracle.compute.find_flavor("m1.nano", ignore_missing=False).id)
 
 
 @pytest.fixture(scope="session")

@@ -32,11 +32,6 @@ USER_DATA = b"#!/bin/sh\necho from nimbi\n"
 
 
 @pytest.fixture(scope="module")
-def image_id(oracle: Connection) -> str:
-    return str(oracle.image.find_image("tiny", ignore_missing=False).id)
-
-
-@pytest.fixture(scope="module")
 def ids() -> dict[str, str]:
     """What the tests of this module share, by name."""
     return {}

@@ -1,9 +1,12 @@
 """The driver against the conformance suite, on a real OpenStack."""
 
 import pytest
+from openstack.connection import Connection
 from tests.drivers.openstack.gaps import gap
 from tests.drivers.openstack.launching import Launching
 from tests.drivers.openstack.listed import TellsLess
+from tests.targets.openstack.projects import quiet
+from tests.targets.openstack.settings import PUBLIC_NETWORK
 
 from nimbi import drivertest as conformance
 from nimbi.drivers.openstack.login import Login
@@ -67,6 +70,17 @@ class TestNetworkInterfaces(Launching, conformance.ConformsToNetworkInterfaces):
 
 
 class TestLoadBalancers(Launching, conformance.ConformsToLoadBalancers):
+    pass
+
+
+class TestRouters(conformance.ConformsToRouters):
+    @pytest.fixture
+    async def external_network_id(self, oracle: Connection) -> str:
+        with quiet():
+            return str(oracle.network.find_network(PUBLIC_NETWORK, ignore_missing=False).id)
+
+
+class TestQuotas(conformance.ConformsToQuotas):
     pass
 
 

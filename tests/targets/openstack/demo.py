@@ -40,7 +40,7 @@ def server(auth_url: str) -> Iterator[str]:
             yield line.rpartition(" ")[2]
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=40)
+            process.communicate(timeout=40)
 
 
 def open_the_web(project: Project) -> None:

@@ -18,6 +18,10 @@ from nimbi.model.addresses import Address, NewAddress
 from nimbi.model.errors import Conflict
 from nimbi.model.page import Page
 
+# How Neutron says that an address is not as it was.
+CHANGED = 412
+TRIES = 5
+
 FLOATING_IPS = "/floatingips"
 # No router of the project leads from that port to the network of the address.
 NO_WAY = "ExternalGatewayForFloatingIPNotFound"
@@ -93,10 +97,24 @@ class OpenStackAddresses(OfSession, Addresses):
 
     async def _change(self, method: str, address: Json, change: Json | None) -> None:
         """Change or delete an address. Raises Conflict when somebody else has changed it."""
-        headers = {"If-Match": f"revision_number={address['revision_number']}"}
         body = None if change is None else {"floatingip": change}
         path = f"{FLOATING_IPS}/{address['id']}"
-        await self.session.call(method, "network", path, body=body, headers=headers, changes=True)
+        here = address
+        for tries_left in reversed(range(TRIES)):
+            headers = {"If-Match": f"revision_number={here['revision_number']}"}
+            try:
+                await self.session.call(
+                    method, "network", path, body=body, headers=headers, changes=True
+                )
+            except OpenStackError as error:
+                if error.status != CHANGED or not tries_left:
+                    raise
+                # Neutron changes it, too: its status follows some time after its port.
+                here = await self._found(address["id"])
+                if here.get("port_id") != address.get("port_id"):
+                    raise
+            else:
+                return
 
     async def _ends(self, instance_id: str) -> list[tuple[str, str]]:
         """Return ports of an instance and their addresses. Raises NotFound when there is none."""
