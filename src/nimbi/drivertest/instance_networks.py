@@ -62,7 +62,8 @@ class ConformsToInstanceNetworks(Conformance):
         )
         nic: NetworkInterface = await made.create(NetworkInterfaces, wish)
         assert nic.instance_id is None
-        found = await self.joined(cloud, made, new_instance, network_interface_ids=(nic.id,))
+        elsewhere = replace(new_instance, network_ids=())
+        found = await self.joined(cloud, made, elsewhere, network_interface_ids=(nic.id,))
         assert found.network_interface_ids in {(), (nic.id,)}
         assert addresses(found) == [nic.ip_address]
         assert (await cloud.call(NetworkInterfaces.get, nic.id)).instance_id == found.id

@@ -87,7 +87,7 @@ def instance(told: Any, ports: Iterable[Any]) -> Fields | None:
         "volumes": tuple(Attachment(each["id"]) for each in told.attached_volumes),
         "network_interface_ids": tuple(card.id for card in cards),
         "login": Login(key_id=told.key_name) if told.key_name else None,
-        "can_be_imaged": told.status in imaged and told.task_state is None,
+        "can_be_imaged": told.status in imaged,
         "state_reason": (told.fault or {}).get("message"),
         "tags": {k: v for k, v in (told.metadata or {}).items() if not k.startswith("nimbi:")},
         "subnet_id": subnets[0] if subnets else None,

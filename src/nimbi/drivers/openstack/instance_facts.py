@@ -191,7 +191,8 @@ def instance_of(told: Told, ports: Ports, profiles: Mapping[str, str]) -> Instan
         volumes=tuple([Attachment(volume.id) for volume in server.volumes]),
         network_interface_ids=tuple([port["id"] for port in own]) if own else (),
         login=Login(key_id=key) if key else None,
-        can_be_imaged=task is None and status in IMAGED,
+        # What Nova is at work on is waited for.
+        can_be_imaged=status in IMAGED,
         state_reason=(server.fault.message or None) if server.fault else None,
         tags=tags_in(server.metadata) if server.metadata else {},
         subnet_id=_subnet(own) if own else None,

@@ -1,4 +1,4 @@
-"""Waiting until Nova's scheduler has found a host for new servers, or none."""
+"""Waiting until Nova has found a host for new servers, and their network, or none."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,9 +19,10 @@ OVER_QUOTA = 403
 
 
 async def placed(session: Session, ids: Sequence[str]) -> list[Told]:
-    """Return new servers as soon as each has a host, or after 15 s as they are.
+    """Return new servers as soon as each has a host and addresses, or after 15 s as they are.
 
-    When one finds no host, or is one too many, all are taken away again. Raises OutOfCapacity,
+    Until then nothing but Nova knows which firewalls and networks they need, and those can be
+    destroyed. When one finds no host, or is one too many, all are taken away again. Raises OutOfCapacity,
     QuotaExceeded.
     """
     loop = asyncio.get_running_loop()
@@ -39,7 +40,9 @@ async def placed(session: Session, ids: Sequence[str]) -> list[Told]:
 
 
 def _has_place(server: Server) -> bool:
-    return bool(server.host_id) or server.status not in ("BUILD", "UNKNOWN")
+    if server.status not in ("BUILD", "UNKNOWN"):
+        return True
+    return bool(server.host_id) and bool(server.addresses)
 
 
 def _refusal(server: Server) -> CloudError | None:

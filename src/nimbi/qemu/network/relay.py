@@ -21,6 +21,9 @@ class End(asyncio.Protocol):
         self.other: End | None = None
         self.transport: asyncio.Transport | None = None
         self.ended = False
+        # What came before there was another end: Python before 3.11.4 reads once in spite of a
+        # pause that is made as early as this.
+        self._early: list[bytes] | None = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -31,11 +34,18 @@ class End(asyncio.Protocol):
         """Begin to hand on, in both directions."""
         self.other, other.other = other, self
         for end in (self, other):
+            early, end._early = end._early, None
+            for data in early or ():
+                end.data_received(data)
+            if end.ended:
+                end.eof_received()
             if end.transport is not None:
                 end.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self.other is not None and self.other.transport is not None:
+        if self._early is not None:
+            self._early.append(data)
+        elif self.other is not None and self.other.transport is not None:
             self.other.transport.write(data)
 
     def pause_writing(self) -> None:
@@ -47,6 +57,9 @@ class End(asyncio.Protocol):
             self.other.transport.resume_reading()
 
     def eof_received(self) -> bool:
+        if self._early is not None:
+            self.ended = True
+            return True
         other = self.other
         if other is None or other.transport is None:
             return False
