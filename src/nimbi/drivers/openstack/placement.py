@@ -22,8 +22,8 @@ async def placed(session: Session, ids: Sequence[str]) -> list[Told]:
     """Return new servers as soon as each has a host and addresses, or after 15 s as they are.
 
     Until then nothing but Nova knows which firewalls and networks they need, and those can be
-    destroyed. When one finds no host, or is one too many, all are taken away again. Raises OutOfCapacity,
-    QuotaExceeded.
+    destroyed. When one finds no host, or is one too many, all are taken away again. Raises
+    OutOfCapacity, QuotaExceeded.
     """
     loop = asyncio.get_running_loop()
     until, pause_s = loop.time() + PATIENCE_S, FIRST_PAUSE_S

@@ -23,7 +23,7 @@ class End(asyncio.Protocol):
         self.ended = False
         # What came before there was another end: Python before 3.11.4 reads once in spite of a
         # pause that is made as early as this.
-        self._early: list[bytes] | None = []
+        self.early: list[bytes] | None = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -34,7 +34,7 @@ class End(asyncio.Protocol):
         """Begin to hand on, in both directions."""
         self.other, other.other = other, self
         for end in (self, other):
-            early, end._early = end._early, None
+            early, end.early = end.early, None
             for data in early or ():
                 end.data_received(data)
             if end.ended:
@@ -43,8 +43,8 @@ class End(asyncio.Protocol):
                 end.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self._early is not None:
-            self._early.append(data)
+        if self.early is not None:
+            self.early.append(data)
         elif self.other is not None and self.other.transport is not None:
             self.other.transport.write(data)
 
@@ -57,7 +57,7 @@ class End(asyncio.Protocol):
             self.other.transport.resume_reading()
 
     def eof_received(self) -> bool:
-        if self._early is not None:
+        if self.early is not None:
             self.ended = True
             return True
         other = self.other
