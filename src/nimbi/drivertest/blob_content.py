@@ -12,6 +12,7 @@ from nimbi.drivertest.conformance import Conformance
 from nimbi.drivertest.needs import needs
 from nimbi.drivertest.streams import (
     Torn,
+    assert_same,
     closed,
     content_of,
     drained,
@@ -43,7 +44,7 @@ class ConformsToBlobContent(Conformance):
         blob = await write(cloud, bucket.id, "a blob", content, size_bytes=size if told else None)
         assert blob.size_bytes == size
         found = await cloud.call(Blobs.read, bucket.id, "a blob")
-        assert await drained(found) == content
+        assert_same(await drained(found), content)
         assert (found.blob.size_bytes, found.size_bytes, found.first) == (size, size, 0)
 
     @needs("write", "get")
@@ -61,7 +62,7 @@ class ConformsToBlobContent(Conformance):
         content = content_of(5000)
         new = NewBlob(bucket_id=bucket.id, id="a blob")
         await cloud.call(Blobs.write, new, in_chunks(content, size))
-        assert await read(cloud, bucket.id, "a blob") == content
+        assert_same(await read(cloud, bucket.id, "a blob"), content)
 
     @needs("write", "read")
     async def test_empty_chunks_do_not_end_it(self, cloud: Cloud, bucket: Bucket) -> None:
@@ -186,7 +187,7 @@ class ConformsToBlobContent(Conformance):
         found = await cloud.call(Blobs.read, bucket.id, "a blob")
         await anext(found.chunks)
         await closed(found)
-        assert await read(cloud, bucket.id, "a blob") == content
+        assert_same(await read(cloud, bucket.id, "a blob"), content)
 
     @needs("write", "read")
     async def test_a_large_blob_is_read_in_little_memory(

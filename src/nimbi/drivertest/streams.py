@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+import pytest
+
 from nimbi.driver.blobs import Blobs
 from nimbi.gateway.cloud import Cloud
 from nimbi.model.buckets import Blob, BlobContent, ByteRange, NewBlob
@@ -18,6 +20,18 @@ def content_of(size: int) -> bytes:
     """Return bytes that are never the same for long, so that a misplaced part is seen."""
     block = b"".join(number.to_bytes(4, "big") for number in range(min(size, 2**20) // 4 + 1))
     return (block * (size // len(block) + 1))[:size]
+
+
+def assert_same(content: bytes, wanted: bytes) -> None:
+    """Fail unless the content is as wanted, and tell where it begins to differ.
+
+    What pytest itself would tell of two long contents takes it minutes to find.
+    """
+    if content == wanted:
+        return
+    pairs = enumerate(zip(content, wanted, strict=False))
+    at = next((at for at, (one, other) in pairs if one != other), min(len(content), len(wanted)))
+    pytest.fail(f"{len(content)} bytes instead of {len(wanted)}; they differ from byte {at} on")
 
 
 async def in_chunks(content: bytes, size: int = CHUNK) -> AsyncIterator[bytes]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,37 @@ async def test_a_killed_process_that_nobody_reaps_is_dead(child: int):
     kill(found)
     assert await ended(found, 10)
     kill(found)
+
+
+# Its first thread ends, which the system shows as the remains of the whole process.
+HEADLESS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+print("ready", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+@pytest.fixture
+def headless() -> Iterator[int]:
+    command = [sys.executable, "-c", HEADLESS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        until = time.monotonic() + 10
+        while " Z " not in Path(f"/proc/{process.pid}/stat").read_text():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        yield process.pid
+        process.kill()
+
+
+async def test_a_process_of_which_any_thread_is_left_is_alive(headless: int):
+    found = identify(headless)
+    assert found
+    assert alive(found)
+    kill(found)
+    assert await ended(found, 10)
 
 
 def test_a_lock_on_a_removed_file_does_not_count(tmp_path: Path):

@@ -41,9 +41,11 @@ def _start_ticks(pid: int) -> int | None:
         text = (PROC / str(pid) / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The program's name, in parentheses, may hold anything. Source: proc(5), fields 3 and 22.
+    # The program's name, in parentheses, may hold anything. Source: proc(5), fields 3, 20 and 22.
     fields = text[text.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    # While other threads of it end, what looks like remains still holds its files and their locks.
+    is_over = fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1)
+    return None if is_over else int(fields[19])
 
 
 def with_argument(argument: str) -> list[Process]:
