@@ -27,6 +27,8 @@ CLOUD := ip:iproute2 nsenter:util-linux nft:nftables dnsmasq:dnsmasq-base pasta:
 STORES := swift-proxy-server:swift-proxy swift-account-server:swift-account \
 	swift-container-server:swift-container swift-object-server:swift-object \
 	swift-ring-builder:swift memcached:memcached
+# What several servers share; the tests run one of their own.
+DATABASE := installed:postgresql
 # A real OpenStack, by Debian's own Python, whose packages it is made of.
 OPENSTACK := /usr/bin/python3 -m tests.targets.openstack
 PEERS := s3cmd:s3cmd aws:awscli nginx:nginx-light wrk:wrk curl:curl
@@ -69,7 +71,7 @@ test: packages openstack-begun $(READY) ## Run all tests
 # In the background: it takes minutes, and the tests that need it come last. What the others need is
 # installed before, since one installation waits for the other.
 openstack-begun:
-	@if ! .ci/packages $(STORES) && [ "$${CI:-}" = true ]; then exit 1; fi
+	@if ! .ci/packages $(STORES) $(DATABASE) && [ "$${CI:-}" = true ]; then exit 1; fi
 	@if [ "$$(id -u)" = 0 ] && .ci/packages /usr/bin/python3:python3; then $(OPENSTACK) begin; fi
 
 openstack: ## Start the real OpenStack of the tests, as root; it stays until openstack-down

@@ -1,8 +1,10 @@
 """What holds for all tests."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
+from tests.targets import postgres
 
 
 def pytest_configure() -> None:
@@ -17,3 +19,10 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let tests of the OpenStack that starts meanwhile come last."""
     items.sort(key=lambda item: "openstack_target" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Server]:
+    """Give a real PostgreSQL, which makes an empty database for whoever asks it."""
+    with postgres.running() as server:
+        yield server

@@ -21,10 +21,12 @@ from typing import ClassVar
 class CloudError(Exception):
     """What went wrong, in words for a person; never holds a secret.
 
-    Programs act on the class or on `code`, never on the text.
+    Programs act on the class or on `code`, never on the text. `request_id` is that of the request
+    to a server of Nimbi that ended so, when one was asked over HTTP: its logs have it too.
     """
 
     code: ClassVar[str] = "cloud_error"
+    request_id: str | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -76,11 +76,15 @@ class NewAttachment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """How to log in to an instance: by a key, or by user and password."""
+    """How to log in to an instance: by a key, or by user and password.
+
+    `port` is where ssh answers at its public address, when that is not the usual one.
+    """
 
     key_id: str | None = None
     user: str | None = None
     password: str | None = None
+    port: int | None = None
 
     def __repr__(self) -> str:
         return f"Login(key_id={self.key_id!r}, user={self.user!r}, password=…)"

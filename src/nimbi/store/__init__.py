@@ -1,0 +1,1 @@
+"""What Nimbi remembers: one database of accounts, tokens, inventory and events."""

@@ -1,0 +1,190 @@
+"""Intents: what Nimbi is about to make in a cloud, written down before the cloud is asked."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, Update, delete, func, select, update
+
+from nimbi.store.database import Database
+from nimbi.store.moments import micro, moment, stored
+from nimbi.store.schema import intents, plain, things
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that Nimbi makes or has made.
+
+    `token` goes down to the cloud, which makes one thing of it. An intent that is not done belongs
+    to `holder` until `until`; later it is abandoned: its process died or lost the answer, and the
+    thing may be there or not. `thing_id` is what was made, once that is known.
+    """
+
+    account: str
+    token: str
+    operation: str
+    collection: str
+    name: str | None
+    begun_at: datetime
+    holder: str | None
+    until: datetime
+    thing_id: str | None
+    is_done: bool
+
+
+class IntentStore:
+    """The intents, by account and token."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(
+        self,
+        account: str,
+        token: str,
+        operation: str,
+        at: datetime,
+        *,
+        holder: str,
+        seconds: float,
+        name: str | None = None,
+    ) -> bool:
+        """Write down what is about to be made; it is on the disk when this returns.
+
+        `seconds` is when the answer is due at the latest. The same token again is the same intent,
+        which belongs to `holder` from now on. False, and nothing changed, while another holds it.
+        """
+        now = self._database.now_us()
+        until = now + micro(seconds)
+        new = self._database.insert(intents).values(
+            account=account,
+            token=token,
+            operation=operation,
+            collection=operation.partition(".")[0],
+            name=name,
+            begun_us=stored(at),
+            holder=holder,
+            until_us=until,
+            thing_id=None,
+            is_done=False,
+        )
+        written = new.on_conflict_do_update(
+            index_elements=[intents.c.account, intents.c.token],
+            set_={"holder": holder, "until_us": until},
+            where=(intents.c.until_us <= now) | (intents.c.holder == holder) | intents.c.is_done,
+        ).returning(intents.c.token)
+        async with self._database.writing() as connection:
+            return (await connection.execute(written)).scalar() is not None
+
+    async def done(self, account: str, token: str, thing_id: str | None) -> None:
+        """Say that the cloud made it; its id is kept, as that of a thing made here."""
+        change = self._one(account, token).values(is_done=True, thing_id=thing_id, holder=None)
+        async with self._database.writing() as connection:
+            row = (await connection.execute(change.returning(intents.c.collection))).first()
+            if row is not None and thing_id is not None:
+                # The inventory may have seen it before the answer came.
+                seen = update(things).where(
+                    things.c.account == account,
+                    things.c.collection == row.collection,
+                    things.c.id == thing_id,
+                )
+                await connection.execute(seen.values(made_here=True))
+
+    async def failed(self, account: str, token: str) -> None:
+        """Forget it, since surely nothing was made. It stays when it was done before."""
+        gone = delete(intents).where(
+            intents.c.account == account, intents.c.token == token, ~intents.c.is_done
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(gone)
+
+    async def found(self, account: str, token: str, thing_id: str) -> None:
+        """Say what an abandoned one has made: the cloud shows it, and nobody got the answer."""
+        late = intents.c.until_us <= self._database.now_us()
+        change = self._one(account, token).where(~intents.c.is_done, late)
+        async with self._database.writing() as connection:
+            await connection.execute(change.values(thing_id=plain(thing_id)))
+
+    async def unknown(self, account: str, token: str) -> None:
+        """Say that the answer was lost: it is abandoned at once, so that somebody looks."""
+        await self._change(account, token, until_us=0, holder=None)
+
+    async def open_before(self, at: datetime) -> tuple[Intent, ...]:
+        """Return those that were begun before this time and are not done, oldest first."""
+        return await self._found(~intents.c.is_done, intents.c.begun_us < stored(at))
+
+    async def abandoned(self, accounts: Collection[str] | None = None) -> tuple[Intent, ...]:
+        """Return those that nobody works on and that are not done, oldest first."""
+        which = [] if accounts is None else [intents.c.account.in_(list(accounts))]
+        late = intents.c.until_us <= self._database.now_us()
+        return await self._found(~intents.c.is_done, late, *which)
+
+    async def take_over(self, account: str, token: str, holder: str, seconds: float) -> bool:
+        """Take an abandoned one, to find out what became of it; False when another was quicker."""
+        now = self._database.now_us()
+        change = self._one(account, token).where(~intents.c.is_done, intents.c.until_us <= now)
+        async with self._database.writing() as connection:
+            taken = await connection.execute(
+                change.values(holder=holder, until_us=now + micro(seconds))
+            )
+        return taken.rowcount == 1
+
+    async def made(self, account: str, collection: str | None = None) -> tuple[Intent, ...]:
+        """Return those of an account that are done."""
+        which = [] if collection is None else [intents.c.collection == collection]
+        return await self._found(intents.c.is_done, intents.c.account == account, *which)
+
+    async def count_open(self, account: str) -> int:
+        """Return how many of an account are not done: it must not be removed."""
+        wish = select(func.count()).where(intents.c.account == account, ~intents.c.is_done)
+        async with self._database.reading() as connection:
+            return int((await connection.execute(wish)).scalar_one())
+
+    async def forget(self, account: str, token: str) -> None:
+        """Forget one, done or not: what it made is gone."""
+        gone = delete(intents).where(intents.c.account == account, intents.c.token == token)
+        async with self._database.writing() as connection:
+            await connection.execute(gone)
+
+    async def prune(self, before: datetime) -> int:
+        """Forget what was made before this time and is not in the inventory any more."""
+        here = (
+            things.c.account == intents.c.account,
+            things.c.collection == intents.c.collection,
+            things.c.id == intents.c.thing_id,
+        )
+        gone = delete(intents).where(
+            intents.c.is_done,
+            intents.c.begun_us < stored(before),
+            ~select(things.c.id).where(*here).exists(),
+        )
+        async with self._database.writing() as connection:
+            return (await connection.execute(gone)).rowcount
+
+    async def _found(self, *conditions: Any) -> tuple[Intent, ...]:
+        wish = select(intents).where(*conditions)
+        wish = wish.order_by(intents.c.begun_us, intents.c.account, intents.c.token)
+        async with self._database.reading() as connection:
+            return tuple(_intent(row) for row in await connection.execute(wish))
+
+    def _one(self, account: str, token: str) -> Update:
+        return update(intents).where(intents.c.account == account, intents.c.token == token)
+
+    async def _change(self, account: str, token: str, **values: Any) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(self._one(account, token).values(values))
+
+
+def _intent(row: Row[Any]) -> Intent:
+    return Intent(
+        account=row.account,
+        token=row.token,
+        operation=row.operation,
+        collection=row.collection,
+        name=row.name,
+        begun_at=moment(row.begun_us),
+        holder=row.holder,
+        until=moment(row.until_us),
+        thing_id=row.thing_id,
+        is_done=row.is_done,
+    )

@@ -1,0 +1,124 @@
+"""Lists of the inventory's things: filtered, sorted, and continued after the last row of a page."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from nimbi.model.errors import Invalid
+from nimbi.store.schema import plain
+
+Sort: TypeAlias = Literal[
+    "id", "name", "state", "realm_id", "image_id", "hardware_profile_id", "created_at"
+]
+# What a list may be sorted by, and the column.
+SORTS: Mapping[str, str] = {
+    "id": "id",
+    "name": "name",
+    "state": "state",
+    "realm_id": "realm_id",
+    "image_id": "image_id",
+    "hardware_profile_id": "hardware_profile_id",
+    "created_at": "created_us",
+}
+# What a list may be filtered by: exactly this value.
+EQUALS = ("id", "name", "state", "realm_id", "image_id", "hardware_profile_id")
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What of one collection, in which order, and which page of it.
+
+    `equals` is by the names of EQUALS, `tags` by key; all must fit. `accounts` None means all. Rows
+    are sorted by `sort`, then by account and id; text by its bytes. `after` is the `key` of the
+    last row before.
+    """
+
+    collection: str
+    accounts: tuple[str, ...] | None = None
+    equals: Mapping[str, str] = {}
+    tags: Mapping[str, str] = {}
+    name_prefix: str | None = None
+    made_here: bool | None = None
+    sort: Sort = "id"
+    descending: bool = False
+    after: tuple[str | int, str, str] | None = None
+    limit: int = 100
+
+
+class Found(NamedTuple):
+    """One row of a list; `key` continues the list after it, `body` is the thing's JSON."""
+
+    key: tuple[str | int, str, str]
+    body: bytes
+
+    @property
+    def account(self) -> str:
+        return self.key[1]
+
+    @property
+    def id(self) -> str:
+        return self.key[2]
+
+
+class Statement(NamedTuple):
+    """One SELECT with `?` for its values."""
+
+    sql: str
+    values: tuple[Any, ...]
+
+
+def page(query: Query) -> Statement:
+    """Return the SELECT of (sort column, account, id, body) of a page. Raises Invalid."""
+    if (column := SORTS.get(query.sort)) is None:
+        raise Invalid(f"{query.collection} cannot be sorted by {query.sort!r}")
+    where, values = _conditions(query)
+    way, beyond = (" desc", "<") if query.descending else ("", ">")
+    if query.after is not None:
+        where += f" and (t.{column}, t.account, t.id) {beyond} (?, ?, ?)"
+        values += [plain(v) if isinstance(v, str) else v for v in query.after]
+    order = ", ".join(f"t.{name}{way}" for name in dict.fromkeys((column, "account", "id")))
+    # Every piece is ours: names of columns from the tables above, never a caller's words.
+    sql = f"select t.{column}, t.account, t.id, t.body from things t where {where} order by {order}"  # noqa: S608
+    return Statement(f"{sql} limit ?", (*values, query.limit))
+
+
+def count(query: Query) -> Statement:
+    """Return the SELECT of (account, how many of its things fit), whatever page is asked for."""
+    where, values = _conditions(query)
+    sql = f"select t.account, count(*) from things t where {where} group by t.account"  # noqa: S608
+    return Statement(sql, tuple(values))
+
+
+def _conditions(query: Query) -> tuple[str, list[Any]]:
+    parts, values = ["t.collection = ?"], [plain(query.collection)]
+    if query.accounts is not None:
+        marks = ", ".join("?" * len(query.accounts))
+        parts.append(f"t.account in ({marks})" if marks else "1 = 0")
+        values += [plain(account) for account in query.accounts]
+    for name, value in query.equals.items():
+        if name not in EQUALS:
+            raise Invalid(f"{query.collection} cannot be filtered by {name!r}")
+        parts.append(f"t.{name} = ?")
+        values.append(plain(value))
+    if query.made_here is not None:
+        parts.append("t.made_here" if query.made_here else "not t.made_here")
+    if query.name_prefix:
+        _prefix(plain(query.name_prefix), parts, values)
+    for key, value in query.tags.items():
+        parts.append(TAGGED)
+        values += [plain(key), plain(value)]
+    return " and ".join(parts), values
+
+
+TAGGED = (
+    "exists (select 1 from labels l where l.account = t.account and l.collection = t.collection"
+    " and l.id = t.id and l.key = ? and l.value = ?)"
+)
+# The last character there is: what begins with a prefix sorts before the prefix and this.
+LAST = "\U0010ffff"
+
+
+def _prefix(prefix: str, parts: list[str], values: list[str]) -> None:
+    # A range, which the index serves; LIKE would take % and _ for more than they are.
+    parts.append("t.name >= ? and t.name < ?")
+    values += [prefix, prefix + LAST]
