@@ -6,11 +6,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import blobs, ec2, guests, local_blobs, openstack, requests, s3, starting, swift
+from bench import (
+    blobs,
+    cli,
+    ec2,
+    guests,
+    local_blobs,
+    native,
+    one_list,
+    openstack,
+    requests,
+    s3,
+    starting,
+    swift,
+)
 from bench.table import show
 
 MEASURES = {
     "requests": requests.measure,
+    "native API": native.measure,
     "blobs": blobs.measure,
     "EC2": ec2.measure,
     "OpenStack": openstack.measure,
@@ -18,6 +32,8 @@ MEASURES = {
     "Swift": swift.measure,
     "local blobs": local_blobs.measure,
     "starting": starting.measure,
+    "cli": cli.measure,
+    "one list": one_list.measure,
     "guests": guests.measure,
 }
 

@@ -16,6 +16,10 @@ from nimbi.driver.capabilities import (
 )
 from nimbi.driver.operation import Collection
 from nimbi.frontends.deltacloud.routes.table import DOCUMENTED
+from nimbi.frontends.native.openapi.document import document
+from nimbi.frontends.native.pages import words as native
+from nimbi.frontends.native.problems import KINDS
+from nimbi.frontends.native.routes import ROUTES
 from nimbi.gateway.registry import Registry
 from nimbi.model import errors
 from nimbi.model.buckets import BlobCondition, BlobFilter, NewBlob, NewBucket
@@ -248,3 +252,40 @@ def route_list() -> str:
         head = ["request", "what it does", "parameters", "capability"]
         parts += [f"### {collection}", "", table(head, rows), ""]
     return "\n".join(parts).rstrip()
+
+
+def native_list() -> str:
+    """Return a heading a group of the native API's routes, with a table of its operations."""
+    told = document(ROUTES)
+    parts: list[str] = []
+    for tag in told["tags"]:
+        rows = [
+            [
+                f"`{operation.method} {operation.path}`",
+                operation.text,
+                _named(operation.parameters),
+                _named(operation.fields) if operation.fields else _kind(operation.body),
+                ", ".join(answer.status for answer in operation.answers),
+            ]
+            for operation in native.operations(told, tag["name"])
+        ]
+        head = ["request", "what it does", "parameters", "body", "answers"]
+        parts += [f"### {tag['name']}", "", tag["description"], "", table(head, rows), ""]
+    return "\n".join(parts).rstrip()
+
+
+def _named(fields: Sequence[native.Field]) -> str:
+    return ", ".join(f"**{f.name}**" if f.required else f.name for f in fields) or "-"
+
+
+def _kind(kind: native.Kind | None) -> str:
+    return "-" if kind is None else kind.before + kind.name + kind.after
+
+
+def problem_list() -> str:
+    """Return the table of the native API's problems."""
+    rows = [
+        [str(status), f"`{kind}`", f"`{code}`", text]
+        for kind, (status, code, text) in sorted(KINDS.items(), key=lambda one: one[1])
+    ]
+    return table(["status", "kind", "code", "what it means"], rows)

@@ -1,9 +1,11 @@
 """Puts a server together: settings in, one ASGI app out. The only one who sees all parts."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,21 +18,29 @@ from nimbi.driver.measurements import Measurement
 from nimbi.gateway.audit import CallEvent, Hooks
 from nimbi.gateway.clouds import Clouds
 from nimbi.gateway.registry import Registry
+from nimbi.gateway.tickets import Tickets
+from nimbi.model.errors import CloudError, CloudUnavailable
 from nimbi.observability.ledger import AccessLog, Ledger
 from nimbi.observability.logs import Format, configure
 from nimbi.observability.metrics import CONTENT_TYPE, Metrics
-from nimbi.observability.requests import App, Observed, Receive, Scope, Send
+from nimbi.observability.requests import App, Message, Observed, Receive, Scope, Send
 from nimbi.observability.sink import Sink
 from nimbi.settings import Settings, SettingsError
+from nimbi.store.errors import StoreError
 
 if TYPE_CHECKING:
+    from nimbi.broker.site import Broker, Options
     from nimbi.frontends.consoles.app import ConsolesApp
 
 # Our own paths, beside those of the front ends.
 HEALTH = "/healthz"
 METRICS = "/metrics"
 CONSOLES = "/consoles"
+NATIVE = "/v1"
 OWN = frozenset({HEALTH, METRICS})
+
+# The driver that shows accounts.
+ACCOUNTS = "nimbi"
 
 # How often a worker tells the others how many sessions it has open.
 TELL_EVERY_S = 5.0
@@ -60,11 +70,13 @@ def build_app(
     )
     access = AccessLog(sink, form) if settings.access_log else None
     ledger = Ledger(metrics, access, _frontend_of)
+    broker = _Opened(settings, clouds, registry) if needs_broker(settings) else None
     fronts = _Fronts(
         _deltacloud(settings, registry, clouds) if "deltacloud" in settings.frontends else None,
         _consoles(settings, registry, clouds) if "consoles" in settings.frontends else None,
     )
-    return Observed(_Site(settings, fronts, clouds, metrics, ledger, on_started), ledger)
+    site = _Site(settings, fronts, clouds, broker, metrics, ledger, on_started)
+    return Observed(site, ledger)
 
 
 def opened_log(settings: Settings) -> Sink:
@@ -87,7 +99,8 @@ def check_drivers(settings: Settings, registry: Registry) -> None:
                 f"[drivers.{name}]: there is no driver {name!r}; there are: {', '.join(names)}"
             )
     clouds = Clouds(registry, driver_settings(settings, registry), settings.state_path())
-    for name in sorted({*settings.drivers, *([settings.driver] if settings.driver else [])}):
+    named = {*settings.drivers, *([settings.driver] if settings.driver else [])}
+    for name in sorted(named - {ACCOUNTS}):
         driver = registry.driver(name)
         clouds.limits(name)
         part = clouds.settings(name)
@@ -140,14 +153,69 @@ def _hooks(settings: Settings, metrics: Metrics) -> Hooks:
     return Hooks(on_call)
 
 
-@dataclass(frozen=True)
+def needs_broker(settings: Settings) -> bool:
+    """Return whether the server remembers accounts: for its own API, or as a driver."""
+    return "native" in settings.frontends or settings.driver == ACCOUNTS
+
+
+def broker_options(settings: Settings) -> "Options":
+    """Return what the settings say of the broker."""
+    from nimbi.broker.site import Options
+    from nimbi.store.place import url_of
+
+    state = settings.state_path()
+    return Options(
+        database=settings.database or url_of(state / "nimbi.db"),
+        key_file=Path(settings.key_file) if settings.key_file else state / "nimbi.key",
+        key_command=settings.key_command,
+        environment=os.environ,
+        private_endpoints=settings.private_endpoints,
+        polls=settings.polls,
+    )
+
+
+class _Opened:
+    """The broker, for as long as the server runs; what works with it asks for it then."""
+
+    def __init__(self, settings: Settings, clouds: Clouds, registry: Registry) -> None:
+        # Without accounts there is no database to load the code of.
+        from nimbi.broker.driver import accounts_driver
+
+        self._options = broker_options(settings)
+        self._clouds = clouds
+        self._registry = registry
+        self._broker: Broker | None = None
+        registry.add(accounts_driver(self.get))
+
+    def get(self) -> "Broker":
+        """Return the broker. Raises CloudUnavailable before it is open."""
+        if self._broker is None:
+            raise CloudUnavailable("the server is starting or stopping")
+        return self._broker
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Broker"]:
+        from nimbi.broker.site import open_broker
+
+        async with open_broker(self._options, self._clouds, self._registry) as broker:
+            self._broker = broker
+            try:
+                yield broker
+            finally:
+                self._broker = None
+
+
+@dataclass
 class _Fronts:
-    """The front ends that were asked for."""
+    """The front ends that were asked for; the native one from when the broker is open."""
 
     deltacloud: App | None
     consoles: "ConsolesApp | None"
+    native: App | None = None
 
     def of(self, scope: Scope) -> App | None:
+        if self.native is not None and is_below(NATIVE, scope["path"]):
+            return self.native
         if self.consoles is not None and is_below(CONSOLES, scope["path"]):
             return self.consoles
         return self.deltacloud
@@ -161,12 +229,16 @@ class _Site:
         settings: Settings,
         fronts: _Fronts,
         clouds: Clouds,
+        broker: _Opened | None,
         metrics: Metrics,
         ledger: Ledger,
         on_started: Callable[[], None] | None,
     ) -> None:
+        self._settings = settings
         self._fronts = fronts
         self._clouds = clouds
+        self._broker = broker
+        self._refusal = ""
         self._metrics = metrics
         self._ledger = ledger
         self._on_started = on_started
@@ -178,10 +250,21 @@ class _Site:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Past the router, which would match our own two paths at each request of a front end.
-        front = None
-        if scope["type"] != "lifespan" and scope["path"] not in OWN:
-            front = self._fronts.of(scope)
+        if scope["type"] == "lifespan":
+            await self._router(scope, receive, self._in_plain_words(send))
+            return
+        front = self._fronts.of(scope) if scope["path"] not in OWN else None
         await (front or self._router)(scope, receive, send)
+
+    def _in_plain_words(self, send: Send) -> Send:
+        """Return what tells why the server cannot start, in place of where in the code."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._refusal:
+                message["message"] = self._refusal
+            await send(message)
+
+        return sent
 
     async def _measured(self, _request: Request) -> Response:
         self._ledger.flush()
@@ -196,18 +279,27 @@ class _Site:
 
     @asynccontextmanager
     async def _life(self, _app: object) -> AsyncIterator[None]:
-        telling = asyncio.create_task(self._tell())
-        if self._on_started is not None:
-            self._on_started()
-        try:
-            yield
-        finally:
-            telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await telling
-            await self._clouds.aclose()
-            self._ledger.flush()
-            self._metrics.close()
+        async with AsyncExitStack() as stack:
+            stack.callback(self._metrics.close)
+            stack.callback(self._ledger.flush)
+            stack.push_async_callback(self._clouds.aclose)
+            if self._broker is not None:
+                try:
+                    broker = await stack.enter_async_context(self._broker.opened())
+                except (CloudError, StoreError) as error:
+                    self._refusal = f"cannot start: {error}"
+                    raise
+                if "native" in self._settings.frontends:
+                    self._fronts.native = _native(self._settings, broker)
+            telling = asyncio.create_task(self._tell())
+            if self._on_started is not None:
+                self._on_started()
+            try:
+                yield
+            finally:
+                telling.cancel()
+                with suppress(asyncio.CancelledError):
+                    await telling
 
     async def _tell(self) -> None:
         while True:
@@ -222,6 +314,8 @@ class _Site:
 
 def _frontend_of(path: str) -> str:
     """Return the front end that answers a path; `server` for our own paths."""
+    if is_below(NATIVE, path):
+        return "native"
     if is_below(CONSOLES, path):
         return "consoles"
     return "server" if path in OWN else "deltacloud"
@@ -259,10 +353,26 @@ def _consoles(settings: Settings, registry: Registry, clouds: Clouds) -> "Consol
         registry,
         settings.driver or "",
         settings.provider,
-        folder=settings.state_path() / "consoles",
+        folder=_tickets(settings),
         credentials=_login(settings),
         realm="consoles@" + settings.realm_host.replace("\\", "").replace('"', ""),
     )
+
+
+def _native(settings: Settings, broker: "Broker") -> App:
+    from nimbi.frontends.native.app import NativeApp
+
+    has_consoles = "consoles" in settings.frontends
+    return NativeApp(
+        broker,
+        max_body_bytes=settings.max_body_bytes,
+        tickets=Tickets(_tickets(settings)) if has_consoles else None,
+    )
+
+
+def _tickets(settings: Settings) -> Path:
+    """Return where tickets for consoles are kept."""
+    return settings.state_path() / "consoles"
 
 
 def _login(settings: Settings) -> tuple[str, str] | None:

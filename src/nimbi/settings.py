@@ -11,7 +11,9 @@ import msgspec
 from msgspec import Meta
 
 # Front ends that this version has; a server may offer any of them.
-FRONTENDS = ("deltacloud", "consoles")
+FRONTENDS = ("deltacloud", "consoles", "native")
+# Who serves one cloud to Deltacloud's clients need not pay for a database.
+USUAL_FRONTENDS = ("deltacloud", "consoles")
 
 
 class SettingsError(Exception):
@@ -68,12 +70,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
     frontends: Annotated[
         tuple[str, ...],
         _meta(
-            f"The protocols to speak, a list with commas: {', '.join(FRONTENDS)}.",
+            f"The protocols to speak, a list with commas: {', '.join(FRONTENDS)}. The last, "
+            "the API of accounts, needs a database.",
             "API_FRONTEND",
             "-f --frontend",
             "NAME",
         ),
-    ] = FRONTENDS
+    ] = USUAL_FRONTENDS
     tls_cert: Annotated[
         str | None,
         _meta(
@@ -179,6 +182,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
             "DIR",
         ),
     ] = None
+    database: Annotated[
+        str | None,
+        _meta(
+            "Where accounts and what they hold are kept: postgresql://USER@HOST/NAME, or "
+            "sqlite:///FILE; without it, nimbi.db in the state directory.",
+            "NIMBI_DATABASE",
+            "--database",
+            "URL",
+        ),
+    ] = None
+    key_file: Annotated[
+        str | None,
+        _meta(
+            "The file with the operator's keys, which encrypt stored logins; without it, and "
+            "without NIMBI_KEY, nimbi.key in the state directory.",
+            "NIMBI_KEY_FILE",
+            "--key-file",
+            "FILE",
+        ),
+    ] = None
+    key_command: Annotated[
+        str | None,
+        _meta(
+            "A command that prints the operator's keys, instead of a file.",
+            "NIMBI_KEY_COMMAND",
+        ),
+    ] = None
+    private_endpoints: Annotated[
+        bool,
+        _meta(
+            "Let accounts and webhooks name addresses of private networks and of this machine.",
+            "NIMBI_PRIVATE_ENDPOINTS",
+            "--private-endpoints/--no-private-endpoints",
+        ),
+    ] = False
+    polls: Annotated[
+        bool,
+        _meta(
+            "Keep the inventory of all accounts fresh in the background.",
+            "NIMBI_POLLS",
+            "--polls/--no-polls",
+        ),
+    ] = True
     drivers: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:

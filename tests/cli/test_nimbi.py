@@ -11,10 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nimbi.cli.main import main
+from nimbi.cli.parts import PARTS, THINGS
+from nimbi.driver.capabilities import INTERFACES
 from nimbi.settings import SETTINGS
 
 # A server's libraries: none is of use to a command that only prints.
-HEAVY = ("lxml", "prometheus_client", "rich", "starlette", "structlog", "uvicorn", "uvloop")
+HEAVY = (
+    *("aiohttp", "lxml", "prometheus_client", "rich", "sqlalchemy", "starlette", "structlog"),
+    *("uvicorn", "uvloop"),
+)
 DRIVERS = ["ec2", "eucalyptus", "local", "mock", "openstack", "rackspace", "s3"]
 
 
@@ -33,10 +38,29 @@ def test_the_version_is_that_of_the_package() -> None:
     assert nimbi("--version").output == f"nimbi {version('nimbi')}\n"
 
 
-def test_help_shows_commands_and_examples() -> None:
+def test_help_shows_commands_and_the_first_hour() -> None:
     said = nimbi("--help").output
     assert "Serve clouds over HTTP" in said
-    assert "nimbi serve -i mock" in said
+    assert "nimbi up  " in said
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--version"])
+def test_what_comes_before_click_says_the_same_as_click(flag: str) -> None:
+    program = f"import sys; sys.argv = ['nimbi', '{flag}']; from nimbi.cli.entry import run; run()"
+    program += "; assert 'click' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == nimbi(flag).output
+
+
+def test_every_collection_has_a_command_with_its_own_words() -> None:
+    things = {
+        name.replace("-", "_"): part for name, part in PARTS.items() if part.section == THINGS
+    }
+    assert list(things) == [interface.name for interface in INTERFACES]
+    for interface in INTERFACES:
+        told = (interface.__doc__ or "").partition("\n")[0]
+        assert told.startswith(things[interface.name].text[:-1])
 
 
 def test_the_help_of_serve_explains_each_setting_once() -> None:

@@ -4,8 +4,10 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import structlog
 
@@ -13,6 +15,7 @@ from nimbi.gateway.registry import Registry
 from nimbi.observability.requests import App
 from nimbi.server import build_app, check_drivers, driver_settings
 from nimbi.settings import Settings, SettingsError
+from nimbi.store.errors import StoreError
 
 LOGIN = ("mockuser", "mockpassword")
 
@@ -99,3 +102,40 @@ def test_several_workers_need_a_cloud_that_they_share(tmp_path: Path) -> None:
         check_drivers(Settings(driver="mock", workers=2), Registry())
     shared = {"mock": {"storage": str(tmp_path)}}
     check_drivers(Settings(driver="mock", workers=2, drivers=shared), Registry())
+
+
+async def test_the_native_api_is_there_with_its_database_when_it_is_asked_for(
+    settings: Settings,
+) -> None:
+    database = settings.state_path() / "nimbi.db"
+    async with lived(build_app(settings)) as client:
+        assert (await client.get("/v1/accounts")).status_code == 404
+    assert not database.exists()
+    asked = msgspec.structs.replace(settings, frontends=("deltacloud", "native"))
+    async with lived(build_app(asked)) as client:
+        answer = await client.get("/v1/accounts")
+        counted = await client.get("/metrics")
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert 'nimbi_http_requests_total{frontend="native",method="GET",status="401"} 1.0' in (
+        counted.text
+    )
+    assert database.stat().st_mode & 0o077 == 0
+
+
+async def test_a_database_that_cannot_be_used_is_told_in_a_sentence(settings: Settings) -> None:
+    asked = {"frontends": ("native",), "database": "mysql://nowhere"}
+    app = build_app(msgspec.structs.replace(settings, **asked))
+    told: list[dict[str, str]] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    with pytest.raises(StoreError):
+        await app({"type": "lifespan", "state": {}}, receive, send)
+    assert [message["type"] for message in told] == ["lifespan.startup.failed"]
+    assert "postgresql://" in told[0]["message"]
+    assert "Traceback" not in told[0]["message"]

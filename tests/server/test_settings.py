@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nimbi.settings import FRONTENDS, SETTINGS, Settings, SettingsError, load
+from nimbi.settings import SETTINGS, USUAL_FRONTENDS, Settings, SettingsError, load
 
 
 def file_of(tmp_path: Path, text: str) -> Path:
@@ -25,7 +25,7 @@ def test_defaults_are_those_of_the_original_server() -> None:
 
 
 def test_all_front_ends_are_served_unless_some_are_named() -> None:
-    assert load({}, {}).frontends == FRONTENDS
+    assert load({}, {}).frontends == USUAL_FRONTENDS
     assert load({"frontends": ("consoles",)}, {}).frontends == ("consoles",)
 
 

@@ -15,6 +15,9 @@ from nimbi.model.errors import CloudError
 # Set by a server for the time of one request; events carry it.
 REQUEST_ID: ContextVar[str | None] = ContextVar("nimbi_request_id", default=None)
 
+# The address of the client, set likewise; who guesses logins is slowed down by it.
+CLIENT: ContextVar[str | None] = ContextVar("nimbi_client", default=None)
+
 CANCELLED = "cancelled"
 
 log = logging.getLogger(__name__)

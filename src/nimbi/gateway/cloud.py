@@ -26,8 +26,9 @@ from nimbi.driver.network import (
     Subnets,
 )
 from nimbi.driver.operation import Collection
+from nimbi.driver.states import StateMachine
 from nimbi.driver.storage import Snapshots, Volumes
-from nimbi.gateway import pages, wait
+from nimbi.gateway import pages, rehearsal, wait
 from nimbi.gateway.audit import Audit, Login, Tries
 from nimbi.gateway.bound import Bound
 from nimbi.gateway.errors import to_cloud_error
@@ -77,7 +78,8 @@ class Cloud:
     """A login to one cloud.
 
     `operations` are the ids of what this login can do: `instances.start`; `lacks` those that the
-    driver has and this login has not. `notes` are for people, `entrypoints` tell its providers.
+    driver has and this login has not. `notes` are for people, `entrypoints` tell its providers,
+    `instance_states` what may be done with instances in which state.
     Each collection is an attribute of its interface's type; `cloud.instances.create(new)` is the
     same call as `cloud.call(Instances.create, new)`. All calls raise CloudErrors and nothing else.
     """
@@ -109,6 +111,7 @@ class Cloud:
         operations: frozenset[str] | None = None,
         notes: Mapping[str, str] | None = None,
         providers: dict[str, dict[str, str]] | None = None,
+        states: StateMachine | None = None,
         provider: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
         audit: Audit | None = None,
@@ -118,10 +121,11 @@ class Cloud:
     ) -> None:
         """Take the driver's collections for one session, by the names of their interfaces.
 
-        `operations` are those that the driver supports, when they are known already; `notes` and
-        `providers` are what the driver tells of this session.
+        `operations` are those that the driver supports, when they are known already; `notes`,
+        `providers` and `states` are what the driver tells of this session.
         """
         self.driver = driver
+        self.instance_states = states or driver.instance_states
         self.notes = notes or {}
         self.entrypoints = {**driver.entrypoints, **(providers or {})}
         self.provider = provider
@@ -163,7 +167,7 @@ class Cloud:
         if allowed is None:
             allowed = self._allowed[seen] = tuple(
                 name
-                for name in self.driver.instance_states.operations_on(instance)
+                for name in self.instance_states.operations_on(instance)
                 if f"instances.{name}" in self.operations
             )
         return allowed
@@ -187,19 +191,27 @@ class Cloud:
         """
         step = self._steps.get(operation) or self._bind(operation)
         shape = step.shape
-        given: tuple[Any, ...] = args
-        named: dict[str, Any] = kwargs
-        if shape.numbers:
-            check_numbers(shape, given, named)
-        if shape.requests:
-            name = self.driver.name
-            given, named = completed(shape, name, step.features, given, named)
+        given, named = self._checked(step, args, kwargs)
         tries = Tries(asyncio.get_running_loop().time())
         answer = self._perform(step, given, named, tries)
         if self._audit is not None:
             answer = self._audit.observe(answer, tries, operation=shape.id, whose=self._login)
         found: T = await answer
         return found
+
+    async def rehearse(
+        self,
+        operation: Callable[Concatenate[Any, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        """Raise what `call` with the same arguments would, as far as reading can tell.
+
+        Nothing is changed. That it returns is no promise: only the cloud knows its room.
+        """
+        step = self._steps.get(operation) or self._bind(operation)
+        given, named = self._checked(step, args, kwargs)
+        await rehearsal.rehearse(self, operation, given, named)
 
     def each(
         self,
@@ -257,6 +269,17 @@ class Cloud:
                 with suppress(Forbidden):
                     await self.call(operation, None, 1)
                 return
+
+    def _checked(
+        self, step: _Step, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments as the driver gets them. Raises Unsupported, Invalid."""
+        shape = step.shape
+        if shape.numbers:
+            check_numbers(shape, args, named)
+        if shape.requests:
+            return completed(shape, self.driver.name, step.features, args, named)
+        return args, named
 
     def _bind(self, operation: Function) -> _Step:
         shape = shape_of(operation)

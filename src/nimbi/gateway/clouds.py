@@ -17,7 +17,7 @@ from nimbi.driver.capabilities import interface_of
 from nimbi.driver.interface import Account, Place
 from nimbi.driver.measurements import Measurement
 from nimbi.driver.operation import Collection
-from nimbi.gateway.audit import Audit, Hooks, Tries
+from nimbi.gateway.audit import CLIENT, Audit, Hooks, Tries
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.errors import to_cloud_error
 from nimbi.gateway.held import Held, closed
@@ -26,6 +26,7 @@ from nimbi.gateway.pool import Lease, Pool
 from nimbi.gateway.registry import AnyDriver, Registry
 from nimbi.gateway.retry import PASSING, Repeater, Rule
 from nimbi.model.errors import CloudError, Invalid
+from nimbi.wire.destinations import Reach
 
 T = TypeVar("T")
 
@@ -71,20 +72,25 @@ class Clouds:
         self._encode = msgspec.msgpack.Encoder().encode
 
     def use(
-        self, driver_name: str, provider: str | None, credentials: Any | None
+        self,
+        driver_name: str,
+        provider: str | None,
+        credentials: Any | None,
+        reach: Reach = Reach.ANYWHERE,
     ) -> AbstractAsyncContextManager[Cloud]:
         """Return a cloud to use in `async with`. A stream of it must end before the block does.
 
-        Raises UnknownDriver, Throttled when too many sessions are in use, Invalid for text that is
-        not Unicode, and what the driver raises when it starts or logs in. The first use opens the
-        session; others that come meanwhile wait for it.
+        `reach` is how far its requests may go. Raises UnknownDriver, Throttled when too many
+        sessions are in use, Invalid for text that is not Unicode, and what the driver raises when
+        it starts or logs in. The first use opens the session; others that come meanwhile wait.
         """
         try:
-            told = self._encode((driver_name, provider, credentials))
+            told = self._encode((driver_name, provider, credentials, reach))
         except UnicodeEncodeError as error:
             raise Invalid("a provider, user or password is no Unicode text") from error
         key = hashlib.blake2b(told, digest_size=DIGEST_BYTES, key=self._digest_key).digest()
-        return Lease(self._pool, key, partial(self._open, driver_name, provider, credentials, key))
+        login = (provider, credentials, reach)
+        return Lease(self._pool, key, partial(self._open, driver_name, login, key))
 
     def settings(self, driver_name: str) -> Any:
         """Return a driver's settings, decoded. Raises CloudError when they are wrong."""
@@ -94,6 +100,8 @@ class Clouds:
     def limits(self, driver_name: str) -> Limits:
         """Return the limits of calls to a driver's cloud. Raises CloudError when they are wrong."""
         raw = self._settings.get(driver_name, {}).get(CALLS, {})
+        if (usual := self.registry.driver(driver_name).calls) and isinstance(raw, Mapping):
+            raw = {**usual, **raw}
         return _decoded(raw, Limits, f"{driver_name}.{CALLS}")
 
     def place(self, driver_name: str) -> Place:
@@ -129,11 +137,12 @@ class Clouds:
         await closed(backends, self._pool_limits.leave_s)
 
     def _open(
-        self, driver_name: str, provider: str | None, credentials: Any | None, key: bytes
+        self, driver_name: str, login: tuple[str | None, Any | None, Reach], key: bytes
     ) -> Held[Cloud]:
+        provider, credentials, reach = login
         driver = self.registry.driver(driver_name)
         limits = self.limits(driver_name)
-        account = Account(credentials, provider)
+        account = Account(credentials, provider, reach, CLIENT.get())
         what = f"a session of {driver_name}"
         return Held(self._session(driver, driver_name, limits, account, key), what)
 
@@ -160,6 +169,7 @@ class Clouds:
                 operations=self.registry.supported(name),
                 notes=driver.notes(session),
                 providers=driver.providers(session) if driver.providers else None,
+                states=driver.states(session),
                 provider=account.provider,
                 limits=limits,
                 audit=self._audit,
@@ -202,12 +212,15 @@ class Clouds:
 
 def collections_of(driver: AnyDriver, session: Any) -> dict[str, Collection]:
     """Return the collections that a session has, by the names of their interfaces."""
-    made = [make(session) for make in driver.collections]
-    by_name = {interface_of(type(collection)).name: collection for collection in made}
-    if driver.narrow is None:
-        return by_name
-    names = driver.narrow(session)
-    return {name: collection for name, collection in by_name.items() if name in names}
+    names = None if driver.narrow is None else driver.narrow(session)
+    found: dict[str, Collection] = {}
+    for make in driver.collections:
+        # What a session lacks may not even be made for it.
+        kind = make if isinstance(make, type) else None
+        if names is None or kind is None or interface_of(kind).name in names:
+            collection = make(session)
+            found[interface_of(type(collection)).name] = collection
+    return {name: each for name, each in found.items() if names is None or name in names}
 
 
 def credentials_from_basic(driver: AnyDriver, user: str, password: str) -> Any:

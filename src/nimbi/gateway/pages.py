@@ -12,6 +12,18 @@ T = TypeVar("T")
 async def items(fetch: Callable[[str | None], Awaitable[Page[T]]], what: str) -> AsyncIterator[T]:
     """Yield the items of all pages in order, just as the cloud gives them, twice if it does.
 
+    Raises what `each` raises.
+    """
+    async for page in each(fetch, what):
+        for item in page.items:
+            yield item
+
+
+async def each(
+    fetch: Callable[[str | None], Awaitable[Page[T]]], what: str
+) -> AsyncIterator[Page[T]]:
+    """Yield all pages in order.
+
     Raises what `fetch` raises, never ends early. Raises CloudError when a marker comes again,
     since such a list has no end.
     """
@@ -19,8 +31,7 @@ async def items(fetch: Callable[[str | None], Awaitable[Page[T]]], what: str) ->
     marker: str | None = None
     while True:
         page = await fetch(marker)
-        for item in page.items:
-            yield item
+        yield page
         marker = page.next
         if marker is None:
             return

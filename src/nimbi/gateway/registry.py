@@ -33,6 +33,11 @@ class Registry:
         )
         self._supported: dict[str, frozenset[str]] = {}
 
+    def add(self, driver: AnyDriver) -> None:
+        """Offer one driver more; one of the same name is not offered any more."""
+        self._loaded[driver.name] = driver
+        self._supported.pop(driver.name, None)
+
     def names(self) -> tuple[str, ...]:
         """Return the names of all drivers, sorted. Imports nothing."""
         return tuple(sorted({*self._loaded, *self._entry_points}))

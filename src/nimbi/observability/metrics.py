@@ -1,7 +1,8 @@
 """Numbers about a running server, for Prometheus, from one process or from several."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -89,51 +90,51 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self.registry,
         )
-        self._request_children: dict[tuple[str, str, int], Callable[[], None]] = {}
-        self._call_children: dict[tuple[str, str, str | None], Callable[[], None]] = {}
-        self._request_observers: dict[str, Callable[[float], None]] = {}
-        self._call_observers: dict[str, Callable[[float], None]] = {}
+        self._request_counts: dict[tuple[str, str, int], int] = {}
+        self._call_counts: dict[tuple[str, str, str | None], int] = {}
+        self._request_times: dict[str, _Times] = {}
+        self._call_times: dict[str, _Times] = {}
         self._directory = os.environ.get(MULTIPROCESS_DIR)
         if self._directory:
             forget_the_dead(self._directory)
 
     def request(self, frontend: str, method: str, status: int, seconds: float) -> None:
-        """Count a request. This is on the path of each one, so label look-ups are kept."""
-        key = (frontend, method, status)
-        count = self._request_children.get(key)
-        if count is None:
-            count = self._requests.labels(
-                frontend, method if method in METHODS else OTHER, str(status)
-            ).inc
-            if method in METHODS:
-                self._request_children[key] = count
-        count()
+        """Count a request. This is on the path of each one: `flush` does what takes longer."""
+        key = (frontend, method if method in METHODS else OTHER, status)
+        self._request_counts[key] = self._request_counts.get(key, 0) + 1
         if status == SWITCHING:
             # A WebSocket lasts as long as people look at it.
             return
-        observe = self._request_observers.get(frontend)
-        if observe is None:
-            observe = self._request_seconds.labels(frontend).observe
-            self._request_observers[frontend] = observe
-        observe(seconds)
+        times = self._request_times.get(frontend)
+        if times is None:
+            child = self._request_seconds.labels(frontend)
+            times = self._request_times[frontend] = _Times(child, REQUEST_BUCKETS)
+        times.add(seconds)
 
     def call(self, event: CallEvent) -> None:
-        """Count a call to a cloud."""
+        """Count a call to a cloud; as quick as `request`."""
         key = (event.driver, event.operation, event.error_code)
-        count = self._call_children.get(key)
-        if count is None:
-            count = self._call_children[key] = self._calls.labels(
-                event.driver, event.operation, event.error_code or ""
-            ).inc
-        count()
-        observe = self._call_observers.get(event.driver)
-        if observe is None:
-            observe = self._call_seconds.labels(event.driver).observe
-            self._call_observers[event.driver] = observe
-        observe(event.seconds)
+        self._call_counts[key] = self._call_counts.get(key, 0) + 1
+        times = self._call_times.get(event.driver)
+        if times is None:
+            child = self._call_seconds.labels(event.driver)
+            times = self._call_times[event.driver] = _Times(child, CALL_BUCKETS)
+        times.add(event.seconds)
+
+    def flush(self) -> None:
+        """Let what was counted be seen, by this worker and the others."""
+        requests, self._request_counts = self._request_counts, {}
+        for (frontend, method, status), count in requests.items():
+            self._requests.labels(frontend, method, str(status)).inc(count)
+        calls, self._call_counts = self._call_counts, {}
+        for (driver, operation, error), count in calls.items():
+            self._calls.labels(driver, operation, error or "").inc(count)
+        for times in (*self._request_times.values(), *self._call_times.values()):
+            times.flush()
 
     def sessions(self, count: int) -> None:
-        """Tell how many sessions this worker has open."""
+        """Tell how many sessions this worker has open; asked for every few seconds."""
+        self.flush()
         self._sessions.set(count)
 
     def consoles(self, count: int) -> None:
@@ -142,6 +143,7 @@ class Metrics:
 
     def render(self, measurements: Iterable[Measurement] = ()) -> bytes:
         """Return the numbers of all workers as Prometheus reads them, and what drivers measured."""
+        self.flush()
         return self._of_workers() + generate_latest(_Measured(measurements))
 
     def _of_workers(self) -> bytes:
@@ -153,8 +155,38 @@ class Metrics:
 
     def close(self) -> None:
         """Take the worker's share out of what counts the living."""
+        self.flush()
         if self._directory:
             mark_process_dead(os.getpid(), self._directory)  # type: ignore[no-untyped-call]
+
+
+class _Times:
+    """Durations since the last `flush`, sorted into the buckets of one histogram.
+
+    The library takes several microseconds for each, and has no way to take many at once but these
+    values of its own.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_histogram", "_sum_s")
+
+    def __init__(self, histogram: Histogram, bounds: tuple[float, ...]) -> None:
+        self._histogram = histogram
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum_s += seconds
+
+    def flush(self) -> None:
+        for at, count in enumerate(self._counts):
+            if count:
+                self._histogram._buckets[at].inc(count)  # noqa: SLF001  see above
+                self._counts[at] = 0
+        if self._sum_s:
+            self._histogram._sum.inc(self._sum_s)  # noqa: SLF001
+            self._sum_s = 0.0
 
 
 def living(directory: str) -> list[int]:

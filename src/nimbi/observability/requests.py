@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from nimbi.gateway.audit import REQUEST_ID
+from nimbi.gateway.audit import CLIENT, REQUEST_ID
 from nimbi.observability.ledger import Answered, Ledger
 from nimbi.observability.logs import kind, places
 
@@ -85,6 +85,7 @@ class Observed:
         request_id = self._request_id(scope)
         answer = _Answer(send, request_id.encode())
         token = REQUEST_ID.set(request_id)
+        client = CLIENT.set(scope["client"][0] if scope.get("client") else None)
         try:
             await self._app(scope, receive, answer)
         except Exception as error:  # noqa: BLE001  the last place that can answer
@@ -96,6 +97,7 @@ class Observed:
                 await _send_failure(answer, answer.request_id, scope["type"])
         finally:
             REQUEST_ID.reset(token)
+            CLIENT.reset(client)
             seconds = time.perf_counter() - started
             status = answer.status or NO_ANSWER
             self._ledger.add(

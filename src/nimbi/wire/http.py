@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from nimbi.wire.destinations import Reach, is_within
 from nimbi.wire.proxies import Proxy, proxies_from_environment
 
 MIB = 2**20
@@ -197,11 +199,25 @@ class HttpClient:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, tls: SSLContext | bool, proxy_of: "_ProxyOf"
+        self,
+        session_of: "Callable[[Reach], aiohttp.ClientSession]",
+        tls: SSLContext | bool,
+        proxy_of: "_ProxyOf",
+        reach: Reach = Reach.ANYWHERE,
     ) -> None:
-        self._session = session
+        self._session_of = session_of
+        self._session = session_of(Reach.ANYWHERE)
+        self._direct = session_of(reach)
         self._tls = tls
         self._proxy_of = proxy_of
+
+    def reaching(self, reach: Reach) -> "HttpClient":
+        """Return a client that opens no connection to an address out of reach: NotReached.
+
+        It is the very address of each connection that is looked at, whatever a name stood for
+        before. Where a proxy is in between, that one decides.
+        """
+        return HttpClient(self._session_of, self._tls, self._proxy_of, reach)
 
     async def send(self, request: Request, *, limit_bytes: int = LIMIT_BYTES) -> Answer:
         """Return the whole answer. Raises NotReached, AnswerLost, TooLarge, Unsendable."""
@@ -240,8 +256,9 @@ class HttpClient:
     async def _started(self, request: Request, upload: "_Upload | None") -> aiohttp.ClientResponse:
         url = _url(request.url)
         proxy = self._proxy_of(url.scheme, url.host or "", url.port or 0)
+        session = self._session if proxy else self._direct
         try:
-            return await self._session.request(
+            return await session.request(
                 request.method,
                 url,
                 data=upload if upload is not None else request.body or None,
@@ -294,21 +311,48 @@ async def open_client(
     trusted: SSLContext | bool = tls if tls is not None else True
     if ca_file is not None:
         trusted = create_default_context(cafile=str(ca_file))
-    connector = aiohttp.TCPConnector(
-        limit=connections, limit_per_host=connections_per_host, ttl_dns_cache=30
-    )
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "nimbi"},
-        skip_auto_headers={"Content-Type"},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=silence_s),
-        max_line_size=_HEADER_BYTES,
-        max_field_size=_HEADER_BYTES,
-        middlewares=(_once,),
-    ) as session:
-        yield HttpClient(session, trusted, proxies_from_environment())
+    sessions: dict[Reach, aiohttp.ClientSession] = {}
+
+    def session_of(reach: Reach) -> aiohttp.ClientSession:
+        # A connection of one reach is never lent to another.
+        if reach not in sessions:
+            sessions[reach] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=connections,
+                    limit_per_host=connections_per_host,
+                    ttl_dns_cache=30,
+                    socket_factory=None if reach is Reach.ANYWHERE else _sockets_within(reach),
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "nimbi"},
+                skip_auto_headers={"Content-Type"},
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=connect_s, sock_read=silence_s
+                ),
+                max_line_size=_HEADER_BYTES,
+                max_field_size=_HEADER_BYTES,
+                middlewares=(_once,),
+            )
+        return sessions[reach]
+
+    try:
+        yield HttpClient(session_of, trusted, proxies_from_environment())
+    finally:
+        for session in sessions.values():
+            await session.close()
+
+
+def _sockets_within(reach: Reach) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
+    """Return what makes sockets for connections, unless they would lead out of reach."""
+
+    def made(info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not is_within(str(address[0]), reach):
+            raise PermissionError("an address that may not be called from here")
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    return made
 
 
 async def _once(

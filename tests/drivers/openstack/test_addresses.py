@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openstack.connection import Connection
 from tests.drivers.openstack.canned import logged_in, standing_in
 from tests.drivers.openstack.neutron import StandIn, refusal
 from tests.targets.exchange import Asked, Reply
@@ -176,17 +175,15 @@ async def test_a_cloud_that_does_not_tell_of_the_port_is_asked(
 
 
 async def test_one_can_talk_to_a_guest_through_an_address(
-    cloud: Cloud, project: Project, oracle: Connection
+    cloud: Cloud, project: Project, image_id: str, profile_id: str
 ) -> None:
     made = Made(cloud, PATIENCE_S)
-    image = oracle.image.find_image("tiny", ignore_missing=False)
-    flavour = oracle.compute.find_flavor("m1.nano", ignore_missing=False)
     try:
         firewall = await made.create(Firewalls, NewFirewall(name="ssh", description="let us in"))
         await cloud.call(Firewalls.create_rule, firewall.id, SSH)
         wish = NewInstance(
-            image_id=image.id,
-            hardware_profile_id=flavour.id,
+            image_id=image_id,
+            hardware_profile_id=profile_id,
             network_ids=(project.network_id,),
             firewall_ids=(firewall.id,),
         )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from openstack.connection import Connection
-from tests.targets.openstack.projects import Project
+from tests.targets.openstack.projects import Project, quiet
 
 from nimbi.driver.compute import Instances
 from nimbi.driver.storage import Volumes
@@ -91,7 +91,8 @@ async def test_all_that_was_asked_at_the_launch_is_had(
     assert guest.login is not None
     assert guest.login.key_id == ids["key"]
     assert guest.image_id == image_id
-    seen = oracle.compute.get_server(guest.id)
+    with quiet():
+        seen = oracle.compute.get_server(guest.id)
     assert seen.has_config_drive
     assert (seen.name, seen.metadata["role"]) == ("the guest", "test")
 
@@ -198,10 +199,15 @@ async def test_a_guest_is_shelved_and_comes_back(patient: Cloud, guest: Instance
     assert (after.state, after.shelved) == (InstanceState.RUNNING, False)
 
 
-async def test_the_guest_goes(patient: Cloud, guest: Instance, ids: dict[str, str]) -> None:
+async def test_the_guest_goes_and_then_its_firewall(
+    patient: Cloud, guest: Instance, ids: dict[str, str]
+) -> None:
+    """Its port still has the firewall when Nova tells of the guest no more."""
     await patient.instances.destroy(guest.id)
     await gone(lambda: patient.instances.get(guest.id), PATIENCE_S)
-    del ids["guest"]
+    await patient.firewalls.destroy(ids["wall"])
+    await patient.keys.destroy(ids["key"])
+    ids.clear()
 
 
 async def test_a_guest_boots_from_a_new_volume_that_goes_with_it(
@@ -270,7 +276,8 @@ async def test_what_no_host_has_room_for_is_out_of_capacity_and_leaves_nothing(
     patient: Cloud, image_id: str, admin: Connection
 ) -> None:
     name = fresh_name()
-    flavour = admin.compute.create_flavor(name=name, ram=64, vcpus=1, disk=1_000_000)
+    with quiet():
+        flavour = admin.compute.create_flavor(name=name, ram=64, vcpus=1, disk=1_000_000)
     try:
         before = {i.id async for i in patient.each(Instances.page)}
         with pytest.raises(OutOfCapacity, match="No valid host"):
@@ -283,4 +290,5 @@ async def test_what_no_host_has_room_for_is_out_of_capacity_and_leaves_nothing(
 
         await comes_true(is_clean, "what has no host is still there", PATIENCE_S)
     finally:
-        admin.compute.delete_flavor(flavour)
+        with quiet():
+            admin.compute.delete_flavor(flavour)

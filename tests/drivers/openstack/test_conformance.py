@@ -6,7 +6,7 @@ from tests.drivers.openstack.gaps import gap
 from tests.drivers.openstack.launching import Launching
 from tests.drivers.openstack.listed import TellsLess
 from tests.targets.openstack.projects import quiet
-from tests.targets.openstack.settings import PUBLIC_NETWORK
+from tests.targets.openstack.settings import PUBLIC_NETWORK, VOLUME_KIND
 
 from nimbi import drivertest as conformance
 from nimbi.drivers.openstack.login import Login
@@ -85,7 +85,7 @@ class TestQuotas(conformance.ConformsToQuotas):
 
 
 class TestVolumes(Launching, conformance.ConformsToVolumes):
-    pass
+    volume_kind = VOLUME_KIND
 
 
 class TestSnapshots(Launching, conformance.ConformsToSnapshots):

@@ -13,7 +13,7 @@ from openstack.connection import Connection
 from tests.drivers.openstack.conftest import login
 from tests.drivers.openstack.launching import Launching
 from tests.targets.exchange import Asked, Handler, Reply, forwarding
-from tests.targets.openstack.projects import Project
+from tests.targets.openstack.projects import Project, quiet
 from tests.targets.openstack.settings import PORTS
 from tests.targets.proxy import Proxy, Spoiler, cut_in_body, lost, proxied, reset_unread, unheard
 
@@ -175,14 +175,18 @@ class Switch:
 
     def quota(self, instances: int) -> None:
         """Set the real quota of the project."""
-        self._admin.set_compute_quotas(self._project.id, instances=instances)
+        self._limit(instances)
         self._limited = True
 
     def mend(self) -> None:
         for proxy in self._way.proxies:
             proxy.mend()
         if self._limited:
-            self._admin.set_compute_quotas(self._project.id, instances=50)
+            self._limit(50)
+
+    def _limit(self, instances: int) -> None:
+        with quiet():
+            self._admin.set_compute_quotas(self._project.id, instances=instances)
 
     def _spoil(self, operation: str, spoil: Spoiler, calls: int | None) -> None:
         for proxy in self._way.services:
@@ -301,7 +305,7 @@ async def test_instances_that_are_half_lost_are_as_many_as_asked(
     """A create of several whose reply was lost is found again, and makes no more of them."""
     made = Made(way.cloud, 240.0)
     await made.watch(Instances)
-    before = {server.id for server in oracle.compute.servers()}
+    before = servers_of(oracle)
     wish = NewInstance(
         image_id=image_id, hardware_profile_id=profile_id, network_ids=(project.network_id,)
     )
@@ -309,6 +313,11 @@ async def test_instances_that_are_half_lost_are_as_many_as_asked(
     new = await way.cloud.call(Instances.create_many, wish, 2)
     for instance in new:
         made.track(Instances, instance.id)
-    assert {server.id for server in oracle.compute.servers()} - before == {i.id for i in new}
+    assert servers_of(oracle) - before == {instance.id for instance in new}
     assert len(new) == 2
     await made.clear()
+
+
+def servers_of(oracle: Connection) -> set[str]:
+    with quiet():
+        return {server.id for server in oracle.compute.servers()}

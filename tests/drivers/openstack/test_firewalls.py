@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.drivers.openstack.canned import logged_in, standing_in
-from tests.drivers.openstack.neutron import LOST, PROJECT, StandIn
+from tests.drivers.openstack.neutron import LOST, PROJECT, StandIn, refusal
 from tests.targets.exchange import Asked, Reply
 
 from nimbi.driver.network import Firewalls
@@ -250,3 +250,31 @@ async def test_a_description_has_room_for_the_mark(cloud: Cloud, stand_in: Stand
     new = await cloud.call(Firewalls.create, NewFirewall(name="long", description="x" * 200))
     assert new.description == "x" * 200
     assert len(stand_in.neutron["security-groups"][new.id]["description"]) <= 255
+
+
+@pytest.mark.parametrize("task", ["deleting", None, "gone"])
+async def test_a_firewall_of_instances_that_leave_waits_for_them(
+    cloud: Cloud, stand_in: StandIn, firewall: Firewall, task: str | None
+) -> None:
+    instance_id = stand_in.attached("10.1.0.5", "s")
+    stand_in.servers[instance_id]["OS-EXT-STS:task_state"] = task
+    (port,) = stand_in.neutron["ports"].values()
+    port["security_groups"] = [firewall.id]
+    if task == "gone":
+        del stand_in.servers[instance_id]
+    refusals = [1, 2, 3] if task else [*range(100)]
+
+    def before(asked: Asked) -> Reply | None:
+        if asked.method == "DELETE" and refusals:
+            refusals.pop()
+            return refusal(409, "SecurityGroupInUse")
+        return None
+
+    stand_in.before = before
+    if task:
+        await cloud.call(Firewalls.destroy, firewall.id)
+        assert firewall.id not in stand_in.neutron["security-groups"]
+        return
+    with pytest.raises(Conflict):
+        await cloud.call(Firewalls.destroy, firewall.id)
+    assert len(refusals) >= 98

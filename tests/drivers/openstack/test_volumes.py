@@ -296,14 +296,15 @@ async def test_attaching_tells_the_device_that_nova_chose(told: Cloud, canned: C
 async def test_another_device_than_the_one_asked_for_is_taken_off_again(
     told: Cloud, canned: Canned
 ) -> None:
-    canned.tell(LOOK, volume(), volume(status="attaching"), {"volume": USED})
+    leaving = {"volume": USED | {"status": "detaching"}}
+    canned.tell(LOOK, volume(), volume(status="attaching"), leaving, volume())
     canned.tell(ATTACH, {"volumeAttachment": AT})
     detach = f"DELETE compute /servers/{SERVER}/os-volume_attachments/{ID}"
     canned.tell(detach, REFUSED, None)
     target = VolumeTarget(instance_id=SERVER, device="/dev/vdx")
     with pytest.raises(Invalid):
         await told.volumes.attach(ID, target)
-    assert canned.requests[-1] == detach
+    assert canned.requests[-3:] == [detach, LOOK, LOOK]
 
 
 async def test_attaching_waits_until_the_volume_is_free(told: Cloud, canned: Canned) -> None:

@@ -7,10 +7,11 @@ import pytest
 from lxml import etree
 from tests.frontends.deltacloud.conftest import HOST, Client
 
-from nimbi.frontends.deltacloud.blob_headers import disposition, header_text, metadata_headers
+from nimbi.frontends.deltacloud.blob_headers import metadata_headers
 from nimbi.frontends.deltacloud.handlers.uploads import segments_of
 from nimbi.model.buckets import Segment
 from nimbi.model.errors import Invalid
+from nimbi.wire.content_headers import disposition, header_text
 
 BUCKET = "/api/buckets/bucket1"
 BLOB = f"{BUCKET}/b1"

@@ -16,6 +16,7 @@ from tests.targets.openstack.settings import (
     PUBLIC_BLOCK,
     PUBLIC_NETWORK,
     REGION,
+    VOLUME_KIND,
 )
 
 import openstack
@@ -93,6 +94,8 @@ def fill(image: Path) -> None:
             min_ram=64,
             wait=True,
         )
+    if VOLUME_KIND not in {kind.name for kind in cloud.block_storage.types()}:
+        cloud.block_storage.create_type(name=VOLUME_KIND)
     if not cloud.network.find_network(PUBLIC_NETWORK, ignore_missing=True):
         _make_outside(cloud)
 

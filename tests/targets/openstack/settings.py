@@ -15,6 +15,7 @@ PASSWORD = "secret"  # of all users
 REGION = "RegionOne"
 HOST = "osreal"  # what the services call this machine
 PUBLIC_NETWORK = "public"
+VOLUME_KIND = "another"  # beside Cinder's own, `__DEFAULT__`
 # The first three numbers of the addresses of `public`: of a block for documentation, nobody's.
 PUBLIC_BLOCK = "198.51.100"
 

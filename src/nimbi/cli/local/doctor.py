@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -80,3 +81,17 @@ def _show(told: "list[Diagnosis]") -> None:
         verdict = found.verdict.value
         table.add_row(Text(verdict, style=COLOURS[verdict]), Text(each.name), text)
     Console().print(table)
+
+
+def missing(state: Path) -> list[str]:
+    """Return what this machine lacks to run any guest, and how to mend that; none when it can."""
+    from nimbi.qemu.doctor import Host, Verdict, examine
+
+    root, settings = Place(str(state), None).find()
+    told = finish(examine(Host(state=root, network=settings.network)))
+    lacking = [each for each in told if each.essential and each.finding.verdict is Verdict.MISSING]
+    return [
+        f"{each.name}: {each.finding.found}"
+        + (f" (mend: {each.finding.mend})" if each.finding.mend else "")
+        for each in lacking
+    ]

@@ -3,6 +3,7 @@
 from nimbi.driver.interface import Driver
 from nimbi.drivers.ec2.addresses import Ec2Addresses
 from nimbi.drivers.ec2.backend import Backend, start
+from nimbi.drivers.ec2.discovery import found_logins
 from nimbi.drivers.ec2.endpoints import entrypoints
 from nimbi.drivers.ec2.errors import to_error
 from nimbi.drivers.ec2.firewalls import Ec2Firewalls
@@ -52,6 +53,7 @@ DRIVER: Driver[Backend, Session] = Driver(
     to_error=to_error,
     instance_states=STATES,
     own_login=own_login,
+    found_logins=found_logins,
     narrow=narrow,
     entrypoints=entrypoints(),
 )

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from nimbi.drivers.ec2.profiles import Profiles, read_profiles
 from nimbi.drivers.ec2.settings import Settings
 from nimbi.model.errors import CloudError
 from nimbi.wire.budget import Budgets
+from nimbi.wire.destinations import Reach
 from nimbi.wire.fresh import Fresh
 from nimbi.wire.http import HttpClient, open_client
 from nimbi.wire.readings import Readings
@@ -40,6 +41,8 @@ class Backend:
     settings: Settings
     environment: Mapping[str, str]
     profiles: Profiles
+    # Where this very user's own keys come from, which may be the machine itself.
+    own_http: HttpClient | None = None
     fresh: Fresh = field(default_factory=Fresh)
     shared: Shared = field(default_factory=Shared)
     budgets: Budgets = field(default_factory=Budgets)
@@ -48,11 +51,23 @@ class Backend:
     salt: bytes = field(default_factory=lambda: os.urandom(16), repr=False)
     _sources: dict[str | None, Renewed] = field(default_factory=dict)
     _skews: dict[str, timedelta] = field(default_factory=dict)
+    _reaching: "dict[Reach, Backend]" = field(default_factory=dict)
 
     @cached_property
     def room(self) -> Room:
         """The memory that all blobs under way share."""
         return Room(self.settings.parts_memory_mib * MIB)
+
+    def reaching(self, reach: Reach) -> "Backend":
+        """Return the same, whose connections to the cloud go only so far."""
+        if reach is Reach.ANYWHERE:
+            return self
+        # One for all sessions: they share the memory of `room`.
+        found = self._reaching.get(reach)
+        if found is None:
+            http = self.http.reaching(reach)
+            found = self._reaching[reach] = replace(self, http=http, own_http=self.http)
+        return found
 
     async def cached(self, key: Hashable, age_s: float, make: Callable[[], Awaitable[T]]) -> T:
         """Return an answer at most `age_s` old, made once for all who ask at the same time.
@@ -70,9 +85,8 @@ class Backend:
 
         async def fetch() -> Lease:
             profiles = read_profiles(self.environment, profile)
-            return await found(
-                Ground(self.http, self.settings, self.environment, profiles), profile
-            )
+            http = self.own_http or self.http
+            return await found(Ground(http, self.settings, self.environment, profiles), profile)
 
         source = self._sources.get(profile)
         if source is None:

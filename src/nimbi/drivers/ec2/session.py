@@ -276,6 +276,7 @@ def _result(root: Element, action: str) -> Element:
 @asynccontextmanager
 async def open_session(backend: Backend, account: Account) -> AsyncIterator[Session]:
     """Log in at the region that the provider names. Raises Invalid for what is none."""
+    backend = backend.reaching(account.reach)
     endpoints = endpoints_of(
         account.provider, backend.settings, backend.environment, backend.profiles
     )

@@ -16,6 +16,7 @@ from nimbi.drivers.eucalyptus.hardware_profiles import EucalyptusHardwareProfile
 from nimbi.drivers.eucalyptus.images import EucalyptusImages
 from nimbi.drivers.eucalyptus.instances import STATES, EucalyptusInstances
 from nimbi.drivers.eucalyptus.keys import EucalyptusKeys
+from nimbi.drivers.eucalyptus.places import urls_of
 from nimbi.drivers.eucalyptus.session import Session, open_session
 from nimbi.drivers.eucalyptus.settings import Settings
 from nimbi.drivers.eucalyptus.volumes import EucalyptusVolumes
@@ -57,5 +58,6 @@ DRIVER: Driver[Backend, Session] = Driver(
     to_error=to_error,
     instance_states=STATES,
     own_login=own_login,
+    urls_of=lambda provider: urls_of(provider).values(),
     narrow=narrow,
 )

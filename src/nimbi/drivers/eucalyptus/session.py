@@ -131,6 +131,7 @@ def _tell(thing: Element | None, tags: Iterable[Mapping[str, str]]) -> None:
 @asynccontextmanager
 async def open_session(backend: Backend, account: Account) -> AsyncIterator[Session]:
     """Log in to the cloud that the provider, or else the settings, name. Raises Invalid."""
+    backend = backend.reaching(account.reach)
     settings = backend.settings
     own = settings.provider if isinstance(settings, Settings) else None
     provider = account.provider or own

@@ -10,7 +10,7 @@ from nimbi.drivers.local.images import LocalImages
 from nimbi.drivers.local.instances import STATES, LocalInstances
 from nimbi.drivers.local.keys import LocalKeys
 from nimbi.drivers.local.load_balancers import LocalLoadBalancers
-from nimbi.drivers.local.login import own_login
+from nimbi.drivers.local.login import found_logins, own_login
 from nimbi.drivers.local.metrics import LocalMetrics, measurements
 from nimbi.drivers.local.narrowing import narrow, notes
 from nimbi.drivers.local.network_interfaces import LocalNetworkInterfaces
@@ -55,6 +55,7 @@ DRIVER: Driver[LocalCloud, Session] = Driver(
     to_error=to_error,
     instance_states=STATES,
     own_login=own_login,
+    found_logins=found_logins,
     narrow=narrow,
     notes=notes,
     measurements=measurements,

@@ -2,14 +2,17 @@
 
 import os
 import secrets
+from collections.abc import Iterator, Mapping
 from hmac import compare_digest
 from pathlib import Path
+from shutil import which
 
 import msgspec
 
-from nimbi.driver.interface import Place, UserAndPassword
+from nimbi.driver.interface import FoundLogin, Place, UserAndPassword
 from nimbi.model.errors import CloudUnavailable
 from nimbi.qemu.errors import Unusable
+from nimbi.qemu.host.engine import QEMU
 from nimbi.qemu.host.files import create_once, private_directory
 from nimbi.qemu.state.layout import usable
 
@@ -61,6 +64,12 @@ def login_of(kept: Kept) -> UserAndPassword:
 def own_login(_settings: object, place: Place) -> UserAndPassword:
     """Return the login for whoever may read the state directory."""
     return login_of(kept(place.state_dir))
+
+
+def found_logins(environment: Mapping[str, str], _home: Path) -> Iterator[FoundLogin]:
+    """Yield this machine, when it has QEMU."""
+    if which(QEMU, path=environment.get("PATH")):
+        yield FoundLogin(name="local", source="this machine, by QEMU")
 
 
 def is_right(given: UserAndPassword, right: UserAndPassword) -> bool:

@@ -9,7 +9,7 @@ from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.instances import Attachment, Endpoint, Instance, InstanceState, Login
 from nimbi.qemu import Guest
 from nimbi.qemu.disks.records import Volume
-from nimbi.qemu.guests.spec import HTTP
+from nimbi.qemu.guests.spec import HTTP, SSH
 from nimbi.qemu.images.imaging import IMAGED
 from nimbi.qemu.network.records import Records
 
@@ -91,6 +91,7 @@ def told(
         extra={
             "accelerator": guest.accelerator,
             "host_name": guest.host_name,
+            "token": guest.labels.get("token"),
             "ports": {str(inside): outside for inside, outside in guest.ports.items()},
         },
     )
@@ -124,4 +125,5 @@ def _login(guest: Guest) -> Login | None:
     key_id = guest.labels.get("key_id")
     if key_id is None and "login" not in guest.labels:
         return None
-    return Login(key_id=key_id, user=login_user(guest))
+    port = guest.ports.get(SSH) if guest.pid is not None else None
+    return Login(key_id=key_id, user=login_user(guest), port=port)

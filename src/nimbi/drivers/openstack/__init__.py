@@ -3,6 +3,7 @@
 from nimbi.driver.interface import Driver
 from nimbi.drivers.openstack.addresses import OpenStackAddresses
 from nimbi.drivers.openstack.backend import Backend, start
+from nimbi.drivers.openstack.discovery import found_logins
 from nimbi.drivers.openstack.errors import to_error
 from nimbi.drivers.openstack.firewalls import OpenStackFirewalls
 from nimbi.drivers.openstack.hardware_profiles import OpenStackHardwareProfiles
@@ -17,6 +18,7 @@ from nimbi.drivers.openstack.network_interfaces import OpenStackNetworkInterface
 from nimbi.drivers.openstack.networks import OpenStackNetworks
 from nimbi.drivers.openstack.objects.blobs import SwiftBlobs
 from nimbi.drivers.openstack.objects.buckets import SwiftBuckets
+from nimbi.drivers.openstack.places import urls_of
 from nimbi.drivers.openstack.quotas import OpenStackQuotas
 from nimbi.drivers.openstack.realms import OpenStackRealms
 from nimbi.drivers.openstack.routers import OpenStackRouters
@@ -56,6 +58,8 @@ DRIVER: Driver[Backend, Session] = Driver(
     to_error=to_error,
     instance_states=STATES,
     own_login=own_login,
+    found_logins=found_logins,
+    urls_of=urls_of,
     narrow=narrow,
     notes=notes,
     providers=providers,

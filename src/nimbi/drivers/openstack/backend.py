@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +19,7 @@ from nimbi.drivers.openstack.settings import Settings
 from nimbi.drivers.openstack.tokens import Token
 from nimbi.model.errors import CloudError
 from nimbi.wire.budget import Budgets
+from nimbi.wire.destinations import Reach
 from nimbi.wire.fresh import Fresh
 from nimbi.wire.http import HttpClient, open_client
 from nimbi.wire.renewal import Lease, Renewed
@@ -43,11 +44,32 @@ class Backend:
     salt: bytes = field(default_factory=lambda: os.urandom(16), repr=False)
     _tokens: WeakValueDictionary[str, Renewed[Token]] = field(default_factory=WeakValueDictionary)
     _clients: dict[Tls, HttpClient] = field(default_factory=dict)
+    _reach: Reach = Reach.ANYWHERE
+    _reaching: "dict[Reach, Backend]" = field(default_factory=dict)
 
     @cached_property
     def room(self) -> Room:
         """The memory that all blobs under way share."""
         return Room(self.settings.segments_memory_mib * MIB)
+
+    def reaching(self, reach: Reach) -> "Backend":
+        """Return the same, whose connections go only so far.
+
+        It shares no tokens and no answers: those who fetch them for others reach as far as they do.
+        """
+        if reach is self._reach:
+            return self
+        found = self._reaching.get(reach)
+        if found is None:
+            found = self._reaching[reach] = replace(
+                self,
+                http=self.http.reaching(reach),
+                shared=Shared(),
+                _tokens=WeakValueDictionary(),
+                _reach=reach,
+                _reaching={},
+            )
+        return found
 
     async def cached(self, key: Hashable, age_s: float, make: Callable[[], Awaitable[T]]) -> T:
         """Return an answer at most `age_s` old, made once for all who ask at the same time.
@@ -76,10 +98,12 @@ class Backend:
         if tls not in self._clients:
             client = open_client(tls=_context(tls))
             self._clients[tls] = await self.stack.enter_async_context(client)
-        return self._clients[tls]
+        return self._clients[tls].reaching(self._reach)
 
     async def aclose(self) -> None:
         """Stop what is under way."""
+        for other in self._reaching.values():
+            await other.aclose()
         for tokens in list(self._tokens.values()):
             await tokens.aclose()
         await self.shared.aclose()

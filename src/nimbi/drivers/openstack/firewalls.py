@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from nimbi.driver.network import Firewalls
+from nimbi.drivers.openstack import leaving
 from nimbi.drivers.openstack.errors import OpenStackError
 from nimbi.drivers.openstack.ids import ID, known
 from nimbi.drivers.openstack.marks import digest, mark, marked, unmarked
@@ -78,7 +79,8 @@ class OpenStackFirewalls(OfSession, Firewalls):
         return await once(self.session, "firewall", new.token, find, make)
 
     async def destroy(self, id: str) -> None:
-        await self.session.delete("network", f"{GROUPS}/{known(id, 'firewall')}")
+        path = f"{GROUPS}/{known(id, 'firewall')}"
+        await leaving.delete(self.session, path, {"security_groups": [id]})
 
     async def create_rule(self, id: str, new: NewRule) -> Firewall:
         group = await self._group(id)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from nimbi.driver.network import Networks
+from nimbi.drivers.openstack import leaving
 from nimbi.drivers.openstack.blocks import is_within, parsed
 from nimbi.drivers.openstack.ids import known
 from nimbi.drivers.openstack.marks import mark, marked
@@ -57,7 +58,8 @@ class OpenStackNetworks(OfSession, Networks):
 
     async def destroy(self, id: str) -> None:
         """Remove it with its subnets, which Neutron does as one."""
-        await self.session.delete("network", f"{NETWORKS}/{known(id, 'network')}")
+        path = f"{NETWORKS}/{known(id, 'network')}"
+        await leaving.delete(self.session, path, {"network_id": id})
 
     async def _told(self, networks: Sequence[Json]) -> list[Network]:
         ids = [network["id"] for network in networks]

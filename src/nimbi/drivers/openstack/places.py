@@ -34,6 +34,12 @@ def where_of(provider: str | None) -> Where:
     return Where(url, region)
 
 
+def urls_of(provider: str) -> tuple[str, ...]:
+    """Return the Keystone that a provider names, if it names one. Raises Invalid."""
+    where = where_of(provider)
+    return (where.auth_url,) if where.auth_url else ()
+
+
 def checked_url(text: str, *, missing: bool = False) -> str:
     """Return the URL of a service; with `missing`, it may be none. Raises Invalid."""
     url = text.rstrip("/")

@@ -269,6 +269,7 @@ async def open_session(backend: Backend, account: Account) -> AsyncIterator[Sess
     Raises Invalid for what names none, Forbidden for one that a provider may not name, and
     Unauthorized for a wrong login. Without credentials nothing is asked.
     """
+    backend = backend.reaching(account.reach)
     access = await access_of(account, backend)
     http = await backend.client(access.tls)
     way = access.way

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nimbi.driver.network import Subnets
+from nimbi.drivers.openstack import leaving
 from nimbi.drivers.openstack.blocks import Block, is_within, parsed
 from nimbi.drivers.openstack.ids import known
 from nimbi.drivers.openstack.marks import mark, marked
@@ -63,7 +64,8 @@ class OpenStackSubnets(OfSession, Subnets):
         return await once(self.session, "subnet", new.token, find, make)
 
     async def destroy(self, id: str) -> None:
-        await self.session.delete("network", f"{SUBNETS}/{known(id, 'subnet')}")
+        path = f"{SUBNETS}/{known(id, 'subnet')}"
+        await leaving.delete(self.session, path, {"fixed_ips": f"subnet_id={id}"})
 
     async def _network(self, id: str) -> Json:
         answer = await self.session.get("network", f"/networks/{id}")

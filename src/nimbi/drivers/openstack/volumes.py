@@ -131,16 +131,21 @@ class OpenStackVolumes(OfSession, Volumes):
         )
         device = answer["volumeAttachment"].get("device") or None
         if target.device is not None and device != target.device:
-            # It cannot be taken off before it is on.
-            await self.session.calmed(
-                lambda: self.session.delete("compute", f"{path}/{id}"),
-                lambda: self._is_busy(id),
-                REFUSED,
-            )
+            await self._taken_off(id, path)
             raise Invalid(f"the cloud chooses the device itself, and chose {device}")
         at = (*volume.attachments, VolumeAttachment(target.instance_id, device))
         # Cinder tells of it only when the instance has it.
         return attached(replace(volume, state=VolumeState.IN_USE), at)
+
+    async def _taken_off(self, id: str, path: str) -> None:
+        """Undo an attachment, and return when it is undone."""
+        # It cannot be taken off before it is on.
+        await self.session.calmed(
+            lambda: self.session.delete("compute", f"{path}/{id}"),
+            lambda: self._is_busy(id),
+            REFUSED,
+        )
+        await self._settled(id)
 
     async def detach(self, id: str, instance_id: str | None = None) -> Volume:
         """Detach it; it is in use until the operating system of its instance lets go of it."""

@@ -8,11 +8,12 @@ from nimbi.drivers.openstack.keys import OpenStackKeys
 from nimbi.drivers.openstack.narrowing import narrow
 from nimbi.drivers.openstack.objects.blobs import SwiftBlobs
 from nimbi.drivers.openstack.objects.buckets import SwiftBuckets
+from nimbi.drivers.openstack.places import urls_of
 from nimbi.drivers.openstack.quotas import OpenStackQuotas
 from nimbi.drivers.openstack.snapshots import OpenStackSnapshots
 from nimbi.drivers.rackspace.images import RackspaceImages
 from nimbi.drivers.rackspace.instances import STATES, RackspaceInstances
-from nimbi.drivers.rackspace.login import ApiKey, own_login
+from nimbi.drivers.rackspace.login import ApiKey, found_logins, own_login
 from nimbi.drivers.rackspace.realms import RackspaceRealms
 from nimbi.drivers.rackspace.session import Session, open_session
 from nimbi.drivers.rackspace.settings import Settings
@@ -43,6 +44,8 @@ DRIVER: Driver[Backend, Session] = Driver(
     to_error=to_error,
     instance_states=STATES,
     own_login=own_login,
+    found_logins=found_logins,
+    urls_of=urls_of,
     narrow=narrow,
     entrypoints={
         "compute": {name: f"{name.lower()}.servers.api.rackspacecloud.com" for name in REGIONS}

@@ -2,11 +2,13 @@
 
 import os
 import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nimbi.driver.interface import Place
+from nimbi.driver.interface import FoundLogin, Place
 from nimbi.drivers.openstack.tokens import Way
 from nimbi.drivers.rackspace.settings import Settings
 from nimbi.model.errors import Unauthorized
@@ -33,7 +35,20 @@ class ApiKey(msgspec.Struct, frozen=True):
 
 def own_login(_settings: Settings, _place: Place) -> ApiKey | None:
     """Return the login that the tools of Rackspace would take: `RS_USERNAME` and `RS_API_KEY`."""
-    user, key = os.environ.get("RS_USERNAME"), os.environ.get("RS_API_KEY")
+    return _told_by(os.environ)
+
+
+def found_logins(environment: Mapping[str, str], _home: Path) -> Iterator[FoundLogin]:
+    """Yield the login that the environment tells."""
+    login = _told_by(environment)
+    if login is not None:
+        region = environment.get("RS_REGION_NAME") or None
+        source = "the variable RS_USERNAME"
+        yield FoundLogin(name="environment", source=source, provider=region, credentials=login)
+
+
+def _told_by(environment: Mapping[str, str]) -> ApiKey | None:
+    user, key = environment.get("RS_USERNAME"), environment.get("RS_API_KEY")
     return ApiKey(user, key) if user and key else None
 
 

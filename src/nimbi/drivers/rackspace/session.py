@@ -79,6 +79,7 @@ async def open_session(backend: Backend, account: Account) -> AsyncIterator[Sess
 
     Raises Invalid for a region that the account does not have, Unauthorized for a wrong login.
     """
+    backend = backend.reaching(account.reach)
     where = where_of(account.provider)
     region = where.region or backend.settings.region
     usual = backend.settings.auth_url or OWN_IDENTITY.get(region or "", IDENTITY)

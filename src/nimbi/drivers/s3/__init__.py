@@ -7,6 +7,7 @@ from nimbi.drivers.ec2.errors import to_error
 from nimbi.drivers.ec2.login import AccessKey, own_login
 from nimbi.drivers.ec2.objects.blobs import S3Blobs
 from nimbi.drivers.ec2.objects.buckets import S3Buckets
+from nimbi.drivers.s3.places import urls_of
 from nimbi.drivers.s3.session import Session, open_session
 from nimbi.drivers.s3.settings import Settings
 
@@ -21,4 +22,5 @@ DRIVER: Driver[Backend, Session] = Driver(
     to_error=to_error,
     instance_states=StateMachine(states=(), transitions=()),
     own_login=own_login,
+    urls_of=urls_of,
 )

@@ -54,6 +54,12 @@ def place_of(provider: str | None) -> Place:
     return Place(checked_url(place.endpoint), place.region, place.addressing)
 
 
+def urls_of(provider: str) -> tuple[str, ...]:
+    """Return the endpoint that a provider names, if it names one. Raises Invalid."""
+    place = place_of(provider)
+    return (place.endpoint,) if place.endpoint else ()
+
+
 def checked_url(text: str) -> str:
     """Return an endpoint as a URL, by TLS when it names no scheme. Raises Invalid."""
     url = (text if "://" in text else f"https://{text}").rstrip("/")

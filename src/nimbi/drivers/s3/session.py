@@ -44,6 +44,7 @@ async def open_session(backend: Backend, account: Account) -> AsyncIterator[Sess
 
     Raises Invalid for what names none, Forbidden for one that a provider may not name.
     """
+    backend = backend.reaching(account.reach)
     place = place_of(account.provider)
     endpoints = _endpoints(backend, place)
     yield Session(backend, endpoints, source_of(account.credentials, backend), place)

@@ -15,11 +15,11 @@ from nimbi.driver.compute import Instances
 from nimbi.driver.consoles import ConsoleStream
 from nimbi.frontends.consoles.answers import PRIVATE, Refused, as_json, failure, refusal
 from nimbi.frontends.consoles.relay import Relay, closed
-from nimbi.frontends.consoles.tickets import Ticket, Tickets
 from nimbi.frontends.consoles.wishes import Gone, Place, new_console, place
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.clouds import Clouds, credentials_from_basic
 from nimbi.gateway.registry import Registry
+from nimbi.gateway.tickets import Ticket, Tickets
 from nimbi.model.errors import CloudError, Conflict, Unauthorized, Unsupported
 from nimbi.model.instances import InstanceState
 from nimbi.wire.basic import MalformedLogin, basic_login

@@ -13,7 +13,6 @@ from nimbi.frontends.deltacloud.formats import HTML, chosen, of_error
 from nimbi.frontends.deltacloud.handlers import options
 from nimbi.frontends.deltacloud.parameters import Parameters
 from nimbi.frontends.deltacloud.reply import (
-    Gone,
     Problem,
     Refusal,
     Reply,
@@ -26,12 +25,13 @@ from nimbi.frontends.deltacloud.routes.table import DOCUMENTED, ROUTES
 from nimbi.frontends.deltacloud.selection import Selection, selected
 from nimbi.frontends.deltacloud.sending import send_reply
 from nimbi.frontends.deltacloud.tree import fixed_paths, tree
-from nimbi.frontends.deltacloud.written import Documents
 from nimbi.gateway.clouds import Clouds, credentials_from_basic
 from nimbi.gateway.registry import Registry, UnknownDriver
 from nimbi.model.errors import CloudError, Unauthorized
 from nimbi.wire.basic import Login, MalformedLogin, basic_login
 from nimbi.wire.origin import is_cross_site
+from nimbi.wire.request_body import BodyTooLarge, Gone, MalformedBody
+from nimbi.wire.written import Documents
 
 log = logging.getLogger(__name__)
 
@@ -271,6 +271,8 @@ class DeltacloudApp:
         if not exchange.negotiated:
             accept = exchange.headers.get(b"accept", b"")
             exchange.format = of_error(accept, exchange.query.get("format"))
+        if isinstance(failure, (BodyTooLarge, MalformedBody)):
+            return errors.reply(bodies.wrong_body(failure), exchange)
         if isinstance(failure, Problem):
             return errors.reply(failure, exchange)
         if isinstance(failure, CloudError):

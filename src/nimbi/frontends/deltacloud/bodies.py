@@ -1,6 +1,6 @@
-"""Request bodies: read within limits, forms parsed, files spooled to disk."""
+"""Forms in the bodies of requests: parsed within limits, files spooled to disk."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -10,7 +10,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Receive
 
 from nimbi.frontends.deltacloud.parameters import Parameters
-from nimbi.frontends.deltacloud.reply import Gone, Problem
+from nimbi.frontends.deltacloud.reply import Problem
+from nimbi.wire.request_body import BodyTooLarge, MalformedBody, chunks, told_size
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -30,57 +31,11 @@ def bad_request(message: str) -> Problem:
     return Problem(400, "ValidationFailure", message)
 
 
-def too_large(limit: int) -> Problem:
-    return Problem(413, "PayloadTooLarge", f"the body is larger than {limit} bytes")
-
-
-def media_type(headers: Mapping[bytes, bytes]) -> str:
-    """Return the body's media type in lower case, without parameters; empty when none is told."""
-    value = headers.get(b"content-type", b"")
-    return value.partition(b";")[0].strip().lower().decode("latin-1")
-
-
-def told_size(headers: Mapping[bytes, bytes]) -> int | None:
-    """Return the Content-Length, None without one. Raises Problem when it is no number."""
-    value = headers.get(b"content-length")
-    if value is None:
-        return None
-    if not (value.isdigit() and len(value) <= 18):
-        raise bad_request("Content-Length is not a number")
-    return int(value)
-
-
-def has_body(headers: Mapping[bytes, bytes]) -> bool:
-    return bool(told_size(headers)) or b"transfer-encoding" in headers
-
-
-async def chunks(receive: Receive, size: int | None, limit: int | None) -> AsyncIterator[bytes]:
-    """Yield the body as it comes.
-
-    Raises Problem when it is over the limit or not of the told size, Gone when the client goes.
-    """
-    if limit is not None and size is not None and size > limit:
-        raise too_large(limit)
-    seen = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        body = message.get("body", b"")
-        more = message.get("more_body", False)
-        seen += len(body)
-        if limit is not None and seen > limit:
-            raise too_large(limit)
-        if size is not None and (seen > size or (not more and seen < size)):
-            raise bad_request(f"the body is not the {size} bytes that Content-Length tells")
-        if body:
-            yield body
-
-
-async def whole(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """Return the whole body. Raises as `chunks`."""
-    return b"".join([chunk async for chunk in chunks(receive, told_size(headers), limit)])
+def wrong_body(error: BodyTooLarge | MalformedBody) -> Problem:
+    """Return the answer to a body that cannot be read."""
+    if isinstance(error, BodyTooLarge):
+        return Problem(413, "PayloadTooLarge", str(error))
+    return bad_request(str(error))
 
 
 def pairs(encoded: bytes) -> dict[str, str]:
@@ -104,7 +59,7 @@ async def multipart(
 ) -> Parameters:
     """Return the fields and files of a multipart form; close the files when they are read.
 
-    Raises Problem for a broken form, for files where none are taken, and over the limits.
+    Raises Problem for a broken form and for files where none are taken, and as `chunks`.
     """
     content_type = headers.get(b"content-type", b"")
     _, options = parse_options_header(content_type)

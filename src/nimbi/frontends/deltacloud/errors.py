@@ -12,6 +12,7 @@ from nimbi.frontends.deltacloud.formats import HTML, JSON
 from nimbi.frontends.deltacloud.html import pages
 from nimbi.frontends.deltacloud.page_view import page_view
 from nimbi.frontends.deltacloud.reply import Headers, Problem, Reply
+from nimbi.gateway.blob_reading import PreconditionFailed, RangeNotSatisfiable
 from nimbi.model import errors as model
 from nimbi.wire.matrix import PATH_SAFE
 from nimbi.wire.xml import DECLARATION, cdata, escape
@@ -45,6 +46,12 @@ ERRORS: Mapping[type[model.CloudError], Told] = {
     model.UnknownOutcome: Told(504, "ProviderTimeout", "Gateway Timeout"),
 }
 
+# What a condition or a range in a request makes of an error.
+OF_HEADERS: Mapping[type[model.CloudError], Told] = {
+    PreconditionFailed: Told(412, "PreconditionFailed", "Precondition Failed"),
+    RangeNotSatisfiable: Told(416, "RangeNotSatisfiable", "Range Not Satisfiable"),
+}
+
 WRONG_STATE = Told(405, "MethodNotAllowed", "Method Not Allowed")
 
 # Said by a cloud that is full or away, and does not say for how long.
@@ -57,7 +64,8 @@ MAX_SHOWN_CHARS = 200
 
 def told(error: model.CloudError) -> Told:
     """Return how an error is told; a subclass is told like the class that it comes from."""
-    return next(ERRORS[kind] for kind in type(error).__mro__ if kind in ERRORS)
+    told = OF_HEADERS.get(type(error))
+    return told or next(ERRORS[kind] for kind in type(error).__mro__ if kind in ERRORS)
 
 
 def problem(error: model.CloudError, *, is_action: bool = False) -> Problem:
@@ -68,7 +76,7 @@ def problem(error: model.CloudError, *, is_action: bool = False) -> Problem:
         return Problem(
             WRONG_STATE.status, WRONG_STATE.name, WRONG_STATE.text, details=error.message
         )
-    return Problem(how.status, how.name, error.message or how.text, _retry(error))
+    return Problem(how.status, how.name, error.message or how.text, _headers(error))
 
 
 def internal(request_id: str) -> Problem:
@@ -144,7 +152,9 @@ def _url(path: str) -> str:
     return escape(quote(path, safe="/%" + PATH_SAFE))
 
 
-def _retry(error: model.CloudError) -> Headers:
+def _headers(error: model.CloudError) -> Headers:
+    if isinstance(error, RangeNotSatisfiable):
+        return ((b"content-range", error.content_range.encode("ascii")),)
     if isinstance(error, model.Throttled):
         seconds = error.retry_after_s if error.retry_after_s is not None else 1
         return ((b"retry-after", b"%d" % max(1, round(seconds + 0.49))),)

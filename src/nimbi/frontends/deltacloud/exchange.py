@@ -15,12 +15,12 @@ from nimbi.frontends.deltacloud.formats import XML
 from nimbi.frontends.deltacloud.parameters import Parameters
 from nimbi.frontends.deltacloud.reply import no_host
 from nimbi.frontends.deltacloud.selection import Selection
-from nimbi.frontends.deltacloud.written import Documents
 from nimbi.gateway.audit import REQUEST_ID
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.registry import Registry
 from nimbi.wire.basic import Login
 from nimbi.wire.negotiation import Format
+from nimbi.wire.written import Documents
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{0,5})?")
 

@@ -11,6 +11,7 @@ from nimbi.frontends.deltacloud.parameters import Parameters
 from nimbi.frontends.deltacloud.reply import Headers, Problem, bad_parameters, not_found
 from nimbi.frontends.deltacloud.route import Body, Route
 from nimbi.frontends.deltacloud.tree import Node, found
+from nimbi.wire import request_body
 from nimbi.wire.matrix import Segment, split
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -101,15 +102,15 @@ def allow(node: Node) -> Headers:
 async def read_form(exchange: Exchange, node: Node, limits: bodies.Limits) -> Parameters | None:
     """Return the parameters in the body of a POST, None when the handler is to read files later.
 
-    Raises Problem for a body that is no form.
+    Raises Problem for a body that is no form, and as `nimbi.wire.request_body.chunks`.
     """
     post = node.routes.get("POST")
-    media_type = bodies.media_type(exchange.headers)
+    media_type = request_body.media_type(exchange.headers)
     if media_type == bodies.MULTIPART:
         if post is not None and post.body is Body.FILES:
             return None
         return await bodies.multipart(exchange.receive, exchange.headers, limits, False)
-    body = await bodies.whole(exchange.receive, exchange.headers, limits.fields_bytes)
+    body = await request_body.whole(exchange.receive, exchange.headers, limits.fields_bytes)
     if not body:
         return Parameters()
     if media_type not in {"", bodies.URLENCODED}:

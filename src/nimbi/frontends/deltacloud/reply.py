@@ -56,10 +56,6 @@ class Problem(Exception):
         self.details = details
 
 
-class Gone(Exception):
-    """The client went away; nobody reads an answer."""
-
-
 def header(name: str, value: str) -> tuple[bytes, bytes]:
     """Return a header as ASGI wants it: the name in lower case, the value in UTF-8."""
     return name.lower().encode("ascii"), value.encode("utf-8")

@@ -8,13 +8,15 @@ from starlette.datastructures import UploadFile
 
 from nimbi.driver.blobs import Blobs
 from nimbi.driver.capabilities import OPERATIONS
-from nimbi.frontends.deltacloud import blob_headers, bodies
+from nimbi.frontends.deltacloud import blob_headers
 from nimbi.frontends.deltacloud.exchange import Exchange
 from nimbi.frontends.deltacloud.handlers.blobs import answer, named
-from nimbi.frontends.deltacloud.handlers.conditions import failing, on_condition
 from nimbi.frontends.deltacloud.reply import Reply, lacks_capability
+from nimbi.gateway.blob_writing import failing, on_condition
 from nimbi.model.buckets import NewBlob, Segment, Upload
 from nimbi.model.errors import Invalid
+from nimbi.wire import request_body
+from nimbi.wire.content_headers import content_type, header_text
 
 SEGMENTED = "segmented"
 CHUNK_BYTES = 256 * 1024
@@ -78,32 +80,32 @@ async def post_blob(exchange: Exchange) -> Reply:
 
 
 async def _write(exchange: Exchange) -> Reply:
-    new = await on_condition(exchange, _new_blob(exchange))
-    body = bodies.chunks(exchange.receive, new.size_bytes, None)
+    new = await on_condition(exchange.cloud, exchange.headers, _new_blob(exchange))
+    body = request_body.chunks(exchange.receive, new.size_bytes, None)
     with failing(new):
         return answer(exchange, await exchange.cloud.call(Blobs.write, new, body))
 
 
 async def _begin(exchange: Exchange) -> Reply:
-    new = await on_condition(exchange, _new_blob(exchange))
+    new = await on_condition(exchange.cloud, exchange.headers, _new_blob(exchange))
     with failing(new):
         upload = await exchange.cloud.call(Blobs.begin_upload, new)
-    id = blob_headers.header_text(upload.id)
+    id = header_text(upload.id)
     return Reply(204, headers=((b"x-deltacloud-segmentedblob", id),))
 
 
 async def _write_segment(exchange: Exchange, upload: Upload, order: str) -> Reply:
     if not _ORDER.fullmatch(order) or int(order) < 1:
         raise Invalid("the order of a segment is a number from 1")
-    size = _size(exchange)
-    body = bodies.chunks(exchange.receive, size, None)
+    size = request_body.stream_size(exchange.headers)
+    body = request_body.chunks(exchange.receive, size, None)
     stored = await exchange.cloud.call(Blobs.write_segment, upload, int(order), body, size)
     id = quote(stored.id, safe=SEGMENT_ID_SAFE).encode()
     return Reply(204, headers=((b"x-deltacloud-blobsegmentid", id),))
 
 
 async def _finish(exchange: Exchange, upload: Upload) -> Reply:
-    text = await bodies.whole(exchange.receive, exchange.headers, MAX_LIST_BYTES)
+    text = await request_body.whole(exchange.receive, exchange.headers, MAX_LIST_BYTES)
     segments = segments_of(text)
     return answer(exchange, await exchange.cloud.call(Blobs.finish_upload, upload, segments))
 
@@ -130,20 +132,14 @@ def _new_blob(exchange: Exchange) -> NewBlob:
     return NewBlob(
         bucket_id=bucket_id,
         id=id,
-        size_bytes=_size(exchange),
+        size_bytes=request_body.stream_size(exchange.headers),
         content_type=_media_type(exchange.text_header(b"content-type")),
         metadata=blob_headers.metadata_of(exchange.headers),
     )
 
 
-def _size(exchange: Exchange) -> int | None:
-    """Return the size of the body; None when it comes in pieces that nobody counted."""
-    size = bodies.told_size(exchange.headers)
-    return 0 if size is None and b"transfer-encoding" not in exchange.headers else size
-
-
 def _media_type(told: str | None) -> str | None:
-    if told and blob_headers.content_type(told) != told:
+    if told and content_type(told) != told:
         raise Invalid("Content-Type holds what no media type can hold")
     return told or None
 

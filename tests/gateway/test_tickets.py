@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nimbi.frontends.consoles import tickets
-from nimbi.frontends.consoles.tickets import Ticket, Tickets
+from nimbi.gateway import tickets
+from nimbi.gateway.tickets import Ticket, Tickets
 from nimbi.model.consoles import ConsoleKind
 from nimbi.model.errors import CloudError, Forbidden, Throttled
 

@@ -1,6 +1,6 @@
 """Documents are written again when, and only when, their list is another one."""
 
-from nimbi.frontends.deltacloud.written import LONGEST_BYTES, MOST_DOCUMENTS, MOST_NEW, Documents
+from nimbi.wire.written import LONGEST_BYTES, MOST_DOCUMENTS, MOST_NEW, Documents
 
 HOW = ("realms", "xml")
 

@@ -1,0 +1,1 @@
+"""Accounts above clouds: who may use them, what they hold, what changes."""

@@ -1,0 +1,1 @@
+"""The inventory: what each account holds, kept fresh in the background."""

@@ -1,0 +1,247 @@
+"""All parts of the broker, opened and closed together."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+
+from nimbi.broker.access import Caller
+from nimbi.broker.accounts import Accounts
+from nimbi.broker.calls import AccountUse, Ground
+from nimbi.broker.destinations import Destinations
+from nimbi.broker.events import Events
+from nimbi.broker.inventory.inventory import Inventory
+from nimbi.broker.orphans import Orphans
+from nimbi.broker.people import People
+from nimbi.broker.webhooks import Webhooks
+from nimbi.gateway.cloud import Cloud
+from nimbi.gateway.clouds import Clouds
+from nimbi.gateway.registry import Registry
+from nimbi.model.errors import CloudError, NotFound
+from nimbi.store.accounts import AccountStore
+from nimbi.store.answers import AnswerStore
+from nimbi.store.database import Database, open_database
+from nimbi.store.errors import SealError
+from nimbi.store.events import EventStore
+from nimbi.store.intents import IntentStore
+from nimbi.store.inventory import InventoryStore
+from nimbi.store.keys import ensure_key_file, key_source
+from nimbi.store.leases import LeaseStore
+from nimbi.store.people import PeopleStore
+from nimbi.store.resealing import reseal
+from nimbi.store.sealing import Keyring
+from nimbi.store.webhooks import WebhookStore
+
+# How soon a key counts that the operator has just written to the file.
+LOOK_FOR_KEYS_S = 15.0
+PRUNE_EVERY_S = 3600.0
+# How long answers to requests with an Idempotency-Key are remembered.
+ANSWERS_AGE = timedelta(days=1)
+EVENTS_AGE = timedelta(days=7)
+# How long failures to sign in are counted, and expired tokens listed.
+PEOPLE_AGE = timedelta(days=30)
+
+# How many things that depend on an account are named.
+SHOWN = 5
+
+MARKERS = b"nimbi markers"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the operator says of the broker.
+
+    `database` is a URL as `store.database` takes it. The keys are those that `key_command` prints,
+    or of NIMBI_KEY in `environment`, or of `key_file`, which is made when nothing else is there.
+    """
+
+    database: str
+    key_file: Path
+    key_command: str | None = None
+    environment: Mapping[str, str]
+    private_endpoints: bool = False
+    polls: bool = True
+
+    def __repr__(self) -> str:
+        return "Options(…)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broker:
+    """What the front ends work with. `holder` names this process among those of the database."""
+
+    database: Database
+    keyring: Keyring
+    clouds: Clouds
+    registry: Registry
+    destinations: Destinations
+    accounts: Accounts
+    people: People
+    inventory: Inventory
+    events: Events
+    webhooks: Webhooks
+    orphans: Orphans
+    answers: AnswerStore
+    intents: IntentStore
+    leases: LeaseStore
+    holder: str
+    ground: Ground
+
+    def __repr__(self) -> str:
+        return f"Broker({self.holder!r})"
+
+    def use(self, caller: Caller, account: str) -> AbstractAsyncContextManager[Cloud]:
+        """Return an account's cloud to use in `async with`, which does what the caller may.
+
+        A call of anything else raises Forbidden. Calls count as interactive, what they change is in
+        the inventory at once, and what they make is never made without a trace: see
+        `calls.AccountCloud`. Raises what `Accounts.use` does.
+        """
+        return AccountUse(self.ground, caller, account)
+
+    async def reseal(self) -> int:
+        """Seal all that is stored by the operator's current key; return how many were not yet.
+
+        The keys are read anew first. Raises SealError.
+        """
+        await self.keyring.refresh()
+        return await reseal(self.database, self.keyring)
+
+
+@asynccontextmanager
+async def open_broker(
+    options: Options, clouds: Clouds, registry: Registry
+) -> AsyncIterator[Broker]:
+    """Give the broker until the block ends; its background work with it, when `options.polls`.
+
+    Raises StoreError for a key or a database that cannot be used.
+    """
+    keyring = await _keys(options)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(options.database))
+        broker = assembled(database, keyring, clouds, registry, private=options.private_endpoints)
+        stack.push_async_callback(broker.inventory.aclose)
+        if options.polls:
+            await stack.enter_async_context(broker.inventory.polling())
+            await stack.enter_async_context(broker.webhooks.delivering())
+        await stack.enter_async_context(_keeping(broker))
+        yield broker
+
+
+def assembled(
+    database: Database, keyring: Keyring, clouds: Clouds, registry: Registry, *, private: bool
+) -> Broker:
+    """Return the broker over an open database; nothing runs in the background."""
+    holder = secrets.token_hex(8)
+    destinations = Destinations(private=private)
+    events, things = EventStore(database), InventoryStore(database)
+    intents, leases, hooks = IntentStore(database), LeaseStore(database), WebhookStore(database)
+
+    async def work(account: str) -> Sequence[str]:
+        count = await intents.count_open(account)
+        return [f"{count} things being made"] if count else []
+
+    async def listeners(account: str) -> Sequence[str]:
+        return [f"the webhook {hook.id}" for hook in await hooks.list() if account in hook.accounts]
+
+    async def made(account: str) -> Sequence[str]:
+        named = []
+        for intent in await intents.made(account):
+            with suppress(NotFound):
+                thing = await things.thing(account, intent.collection, intent.thing_id or "")
+                named.append(f"{thing.collection} {thing.id}")
+        return [*named[:SHOWN], f"{len(named) - SHOWN} more"] if len(named) > SHOWN else named
+
+    accounts = Accounts(
+        AccountStore(database), keyring, clouds, registry, destinations, (work, listeners, made)
+    )
+    told = Events(events)
+    inventory = Inventory(
+        accounts,
+        things,
+        leases,
+        intents,
+        registry,
+        key=_marker_key(keyring),
+        holder=holder,
+        on_news=told.look,
+    )
+    ground = Ground(
+        accounts=accounts, clouds=clouds, intents=intents, inventory=inventory, holder=holder
+    )
+    return Broker(
+        database=database,
+        keyring=keyring,
+        clouds=clouds,
+        registry=registry,
+        destinations=destinations,
+        accounts=accounts,
+        people=People(PeopleStore(database)),
+        inventory=inventory,
+        events=told,
+        webhooks=Webhooks(hooks, events, accounts, keyring, destinations, holder=holder),
+        orphans=Orphans(accounts, intents, things, inventory, holder=holder),
+        answers=AnswerStore(database, keyring),
+        intents=intents,
+        leases=leases,
+        holder=holder,
+        ground=ground,
+    )
+
+
+def _marker_key(keyring: Keyring) -> bytes:
+    """Return a key that all processes have; with another key of the operator's it is another."""
+    return blake2b(MARKERS, key=keyring.keys[keyring.current]).digest()
+
+
+async def _keys(options: Options) -> Keyring:
+    source = key_source(options.key_file, options.environment, options.key_command)
+    if not source.command and not source.variable:
+        await ensure_key_file(options.key_file)
+    return await Keyring.from_settings(source)
+
+
+@asynccontextmanager
+async def _keeping(broker: Broker) -> AsyncIterator[None]:
+    """Keep the keys current and the database small for as long as the block runs."""
+    tasks = [asyncio.create_task(_keep_keys(broker)), asyncio.create_task(_prune(broker))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_keys(broker: Broker) -> None:
+    source = broker.keyring.source
+    # A command may ask a person, and a variable never changes.
+    if source is None or source.command or source.variable:
+        return
+    while True:
+        await asyncio.sleep(LOOK_FOR_KEYS_S)
+        try:
+            if await broker.keyring.refresh():
+                log.info(
+                    "the operator's keys were read anew: %s is current", broker.keyring.current
+                )
+        except SealError as error:
+            log.warning("the operator's keys cannot be read, the old ones stay: %s", error)
+
+
+async def _prune(broker: Broker) -> None:
+    people, events = PeopleStore(broker.database), EventStore(broker.database)
+    while True:
+        now = datetime.now(UTC)
+        with suppress(CloudError):
+            await broker.answers.prune(now - ANSWERS_AGE)
+            await people.prune(now - PEOPLE_AGE)
+            await events.prune(now - EVENTS_AGE)
+        await asyncio.sleep(PRUNE_EVERY_S)

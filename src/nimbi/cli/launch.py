@@ -1,0 +1,198 @@
+"""`nimbi launch`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nimbi.cli.columns import columns_of
+from nimbi.cli.command import Command, Desk, Option, words_of
+from nimbi.cli.errors import STATUSES, status_of
+from nimbi.cli.forms import Teller
+from nimbi.cli.refs import account_of, id_of
+from nimbi.cli.remote import of_account
+from nimbi.model.errors import CloudError, Conflict, NotFound
+
+WAIT_S = 300
+GRACE_S = 30.0
+
+# Options that name something of the account, which the wish tells by its id.
+REFERENCES = {"profile": "hardware_profiles", "realm": "realms", "key": "keys"}
+MOST_SHOWN = 12
+
+EPILOG = """\b
+Examples:
+  nimbi launch web --wait
+  nimbi launch web -a local --image debian --ssh-key ~/.ssh/id_ed25519.pub --wait
+  nimbi launch web -a local -a aws --image 'debian*' --wait
+  nimbi launch worker --count 3 --profile small --user-data cloud-init.yaml
+  nimbi launch web --image demo --dry-run
+
+All that can be told of an instance: nimbi instances create --help"""
+
+
+@click.command(cls=Command, short_help="Start an instance, with the choices made.", epilog=EPILOG)
+@click.argument("name", required=False)
+@click.option(
+    "--image", cls=Option, metavar="IMAGE", help="Id or name; NAME* too. [default: the only one]"
+)
+@click.option("--profile", cls=Option, metavar="SIZE", help="Hardware profile, by id or name.")
+@click.option("--realm", cls=Option, metavar="REALM", help="Where in the cloud.")
+@click.option("--key", cls=Option, metavar="KEY", help="A key of the account that may log in.")
+@click.option(
+    "--ssh-key",
+    cls=Option,
+    metavar="FILE",
+    help="A public key that may log in; the account comes to know it by its file's name.",
+)
+@click.option("--firewall", cls=Option, multiple=True, metavar="FIREWALL", help="In front of it.")
+@click.option("--user-data", cls=Option, metavar="FILE", help="For its first boot: cloud-init.")
+@click.option("--tag", cls=Option, multiple=True, metavar="NAME=VALUE", help="Kept with it.")
+@click.option("--count", cls=Option, type=click.IntRange(1, 100), help="How many; all or none.")
+@click.option("--wait", cls=Option, is_flag=True, help="Until it runs.")
+@click.option(
+    "--patience",
+    cls=Option,
+    type=click.IntRange(1, 600),
+    default=WAIT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long --wait waits at most.",
+)
+@click.option("--dry-run", cls=Option, is_flag=True, help="Check everything short of doing it.")
+@click.pass_obj
+def launch(desk: Desk, /, **told: Any) -> None:
+    """Start an instance under a NAME, with the choices made that are not told.
+
+    The account is the only one, or those of -a, one instance in each. The image is the only one
+    of the account unless it is told; what else is not told is the cloud's choice.
+    """
+    names = desk.accounts or (account_of(desk),)
+    started: list[Any] = []
+    status = 0
+    for account in names:
+        try:
+            done, state = _launched(desk, account, told)
+            started += done
+            status = status or state
+        except CloudError as error:
+            if len(names) == 1:
+                raise
+            click.echo(f"{account}: {words_of(error.code)}: {error}", err=True)
+            status = status or status_of(error.code)
+    if told["dry_run"]:
+        click.echo("it would be tried; nothing was done", err=True)
+    else:
+        _tell(desk, started)
+    if status:
+        raise SystemExit(status)
+
+
+def _tell(desk: Desk, started: list[Any]) -> None:
+    teller = Teller(desk.form, lambda items: columns_of("instances", items))
+    teller.tell(started)
+    teller.end()
+    running = [item for item in started if item["state"] == "running"]
+    if running and desk.form == "table" and sys.stderr.isatty():
+        one = running[0]
+        click.echo(f"log in: nimbi ssh {one['account']}:{one['id']}", err=True)
+
+
+def _launched(desk: Desk, account: str, told: dict[str, Any]) -> tuple[list[Any], int]:
+    """Return what was started in one account, and the status: not 0 when it is still under way."""
+    wish = _wish(desk, account, told)
+    query = [("dry_run", "true")] if told["dry_run"] else []
+    place = of_account(account, "instances")
+    if told["count"] is not None:
+        body = {"new": wish, "count": told["count"]}
+        found = desk.remote.ask("POST", f"{place}/create_many", query, body).value
+        return [{"account": account, **item} for item in found.get("items", ())], 0
+    timeout_s = 60.0
+    if told["wait"] and not told["dry_run"]:
+        query.append(("wait", str(told["patience"])))
+        timeout_s = told["patience"] + GRACE_S
+    reply = desk.remote.ask("POST", place, query, wish, timeout_s=timeout_s)
+    if told["dry_run"]:
+        return [], 0
+    is_late = reply.status == 202
+    if is_late:
+        click.echo(f"{account}: it is still under way", err=True)
+    return [{"account": account, **reply.value}], STATUSES["timeout"] if is_late else 0
+
+
+def _wish(desk: Desk, account: str, told: dict[str, Any]) -> dict[str, Any]:
+    wish: dict[str, Any] = {"image_id": _image(desk, account, told["image"])}
+    if told["name"]:
+        wish["name"] = told["name"]
+    for option, collection in REFERENCES.items():
+        if told[option]:
+            field = collection.removesuffix("s") + "_id"
+            wish[field] = id_of(desk, collection, account, told[option])
+    if told["ssh_key"]:
+        wish["key_id"] = _known_key(desk, account, Path(told["ssh_key"]).expanduser())
+    if told["firewall"]:
+        wish["firewall_ids"] = [id_of(desk, "firewalls", account, one) for one in told["firewall"]]
+    if told["user_data"]:
+        wish["user_data"] = _encoded(told["user_data"])
+    if told["tag"]:
+        pairs = [tag.partition("=") for tag in told["tag"]]
+        wish["tags"] = {name: value for name, _, value in pairs}
+    return wish
+
+
+def _image(desk: Desk, account: str, told: str | None) -> str:
+    """Return the id of the image that is told, or of the only one. Raises UsageError, Conflict."""
+    if told is not None and not told.endswith("*"):
+        return id_of(desk, "images", account, told)
+    query = [("account", account), ("limit", "100")]
+    if told is not None:
+        query.append(("name_prefix", told[:-1]))
+    if desk.remote.is_here:
+        query.append(("fresh", "true"))
+    items = desk.remote.ask("GET", "/v1/images", query).value["items"]
+    usable = [item for item in items if item["state"] == "available"]
+    if len(usable) == 1:
+        return str(usable[0]["id"])
+    if not usable:
+        raise NotFound(
+            f"{account} has no such image"
+            if told
+            else f"{account} has no image (for this machine: nimbi local images build demo)"
+        )
+    shown = [f"  {item['id']}  {item['name'] or ''}".rstrip() for item in usable[:MOST_SHOWN]]
+    more = ["  …"] if len(usable) > MOST_SHOWN else []
+    lines = "\n".join([*shown, *more])
+    if told is not None:
+        raise Conflict(f"{told!r} is several images of {account}:\n{lines}")
+    raise click.UsageError(f"which image of {account}? Say --image, one of:\n{lines}")
+
+
+def _known_key(desk: Desk, account: str, file: Path) -> str:
+    """Return the id of a key with the content of a file, which the account comes to know."""
+    try:
+        public = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file}: {error}") from error
+    if not public.startswith(("ssh-", "ecdsa-", "sk-")):
+        raise click.UsageError(f"{file} is no public key: it is the file that ends in .pub")
+    name = file.name.removesuffix(".pub")
+    place = of_account(account, "keys")
+    try:
+        made = desk.remote.ask("POST", place, body={"name": name, "public_key": public})
+        return str(made.value["id"])
+    except Conflict:
+        # It is known from before, or another one has its name: the cloud knows it by that.
+        return id_of(desk, "keys", account, name)
+
+
+def _encoded(file: str) -> str:
+    """Return a file's bytes as JSON has bytes."""
+    from base64 import b64encode
+
+    from nimbi.cli.collections.readers import content
+
+    try:
+        return b64encode(content(file)).decode()
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror}") from error
