@@ -3,6 +3,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 .SUFFIXES:
+# The programs start often, and are not compiled anew each time.
+export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help setup packages demo demo-openstack test openstack openstack-begun test-openstack openstack-down \
 	check bench docs constraints clean
 

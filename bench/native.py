@@ -30,7 +30,10 @@ def measure(place: Path) -> list[Line]:
     # `bench.peers.nimbi` keeps its state there.
     (state / "state").mkdir(mode=0o700, parents=True)
     token = asyncio.run(first_token(Settings(state_dir=str(state / "state"))))
-    with nginx(place / "nginx-native") as floor, nimbi(state, "nimbi", {"API_FRONTEND": "native"}) as ours:
+    with (
+        nginx(place / "nginx-native") as floor,
+        nimbi(state, "nimbi", {"API_FRONTEND": "native"}) as ours,
+    ):
         with SyncClient(ours.url, token) as client:
             client.accounts.create(NewAccount(id="mock", driver="mock", credentials=LOGIN))
             client.instances.list(fresh=True).check()

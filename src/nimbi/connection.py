@@ -18,6 +18,9 @@ HEAD_S = 30.0
 # Where a request may become a WebSocket.
 WEBSOCKETS = b"/consoles/"
 
+# Whoever reads one comes again when it ends.
+ENDLESS = b"text/event-stream"
+
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-type: text/plain; charset=utf-8\r\n"
@@ -81,6 +84,15 @@ class LimitedConnection(HttpToolsProtocol):
         elif not isinstance(waiting, bytearray):
             self.cycle.body = bytearray(waiting)
         super().on_body(body)
+
+    def shutdown(self) -> None:
+        """Finish what is in flight, and end what never ends by itself."""
+        super().shutdown()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            wants = [value for name, value in cycle.scope["headers"] if name == b"accept"]
+            if any(ENDLESS in value for value in wants):
+                self.transport.close()
 
     def _serve(self, scope: Any, receive: Any, send: Any) -> Any:
         scope["extensions"] = EXTENSIONS

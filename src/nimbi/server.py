@@ -323,7 +323,7 @@ def _frontend_of(path: str) -> str:
 
 def is_below(place: str, path: str) -> bool:
     """Return whether a path is this place, or below it."""
-    return path.startswith(place) and path[len(place) : len(place) + 1] in {"", "/"}
+    return path.startswith(f"{place}/") or path == place
 
 
 async def _healthy(_request: Request) -> Response:

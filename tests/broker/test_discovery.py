@@ -63,7 +63,7 @@ def found(home: Path, **environment: str) -> dict[str, Found]:
 
 def test_profiles_of_aws_with_keys_are_accounts(home: Path) -> None:
     logins = found(home)
-    default = logins["ec2"]
+    default = logins["aws"]
     assert (default.provider, default.source) == ("eu-west-1", "the AWS profile 'default'")
     assert default.new is not None
     assert default.new.credentials == {"user": "AKIDEFAULT", "password": SECRET, "token": None}
@@ -83,6 +83,12 @@ def test_a_profile_that_cannot_be_kept_says_why(home: Path) -> None:
     assert own.own_login
 
 
+def test_an_endpoint_of_the_server_s_own_profile_is_reached_by_its_own_login(home: Path) -> None:
+    own = found(home, AWS_PROFILE="minio")["minio"].new
+    assert own is not None
+    assert (own.own_login, own.credentials) == (True, None)
+
+
 def test_entries_of_clouds_yaml_are_accounts_that_copy_nothing(home: Path) -> None:
     logins = found(home)
     devstack = logins["devstack"].new
@@ -91,7 +97,7 @@ def test_entries_of_clouds_yaml_are_accounts_that_copy_nothing(home: Path) -> No
     assert "rename" in (logins["not-so-good"].problem or "")
 
 
-def test_variables_are_accounts_named_after_their_driver(tmp_path: Path) -> None:
+def test_variables_are_accounts_named_after_their_cloud(tmp_path: Path) -> None:
     logins = found(
         tmp_path,
         AWS_ACCESS_KEY_ID="AKI",
@@ -104,7 +110,7 @@ def test_variables_are_accounts_named_after_their_driver(tmp_path: Path) -> None
         RS_API_KEY=SECRET,
     )
     assert {name: login.provider for name, login in logins.items()} == {
-        "ec2": "us-east-2",
+        "aws": "us-east-2",
         "openstack": None,
         "rackspace": None,
     }

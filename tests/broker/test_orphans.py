@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from tests.broker.sites import Site, soon
 
+from nimbi.broker.inventory.marks import mark_of, marks_in
 from nimbi.driver.compute import Instances
 from nimbi.drivers.mock.faults import Faults, Outage
 from nimbi.model.errors import CloudUnavailable, NotFound
 from nimbi.model.instances import NewInstance
+from nimbi.model.resource import Resource
 
 TOKEN = "the token of a request that died"
 
@@ -93,3 +95,31 @@ async def test_whoever_comes_again_with_the_request_owns_it(site: Site) -> None:
     assert await site.orphans.list() == ()
     await site.intents.done("one", TOKEN, id)
     assert await site.orphans.list() == ()
+
+
+async def test_all_that_one_lost_request_made_are_orphans(site: Site) -> None:
+    await site.add("one")
+    now = datetime.now(UTC)
+    await site.intents.write("one", TOKEN, "instances.create_many", now, holder="died", seconds=0)
+    async with site.cloud("one") as cloud:
+        new = NewInstance(image_id="img1", token=TOKEN)
+        made = await cloud.call(Instances.create_many, new, 3)
+        await found_by_polls(site)
+        assert {orphan.id for orphan in await site.orphans.list()} == {one.id for one in made}
+        await cloud.call(Instances.stop, made[0].id)
+    await site.orphans.remove("one", "instances", made[0].id)
+    await site.orphans.adopt("one", "instances", made[1].id)
+    assert [orphan.id for orphan in await site.orphans.list()] == [made[2].id]
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        Resource(id="v", extra={"tags": [{"Key": "t", "Value": mark_of(TOKEN).decode()}]}),
+        Resource(id=f"vol-{mark_of(TOKEN)[:16].decode()}"),
+    ],
+    ids=["tag", "id"],
+)
+def test_a_thing_shows_the_request_that_made_it(thing: Resource) -> None:
+    others = mark_of("another token")
+    assert marks_in(thing, (others, mark_of(TOKEN))) == (mark_of(TOKEN),)

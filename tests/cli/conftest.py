@@ -53,7 +53,8 @@ def own_environment(home: Path) -> dict[str, str]:
 def run_up(home: Path, *flags: str) -> Up:
     """Start `nimbi up` on a free port, and return once it answers and has made its accounts."""
     home.mkdir(exist_ok=True)
-    environment = own_environment(home)
+    # Nothing holds up the end of a server: who waited for this would fail.
+    environment = own_environment(home) | {"NIMBI_SHUTDOWN_TIMEOUT": "600"}
     program = "import sys; from nimbi.cli.entry import run; sys.argv[0] = 'nimbi'; run()"
     words = [sys.executable, "-c", program, "up", "--port", "0", "--no-local", *flags]
     with (home / "up.log").open("wb") as log:

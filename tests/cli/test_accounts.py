@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from nimbi.cli.ssh import endpoint, ssh_words
 from nimbi.cli.top import busy_of
 
 LOGIN = '{"user": "mockuser", "password": "mockpassword"}'
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3PqxVrfUTzNJwxKVmvUTzG0mLMjBVUK0lO2YCTHjCa"
 
 
 @pytest.fixture
@@ -92,6 +94,23 @@ def test_launching_without_an_image_tells_which_there_are(nimbi: Nimbi) -> None:
     assert nimbi("launch", "web", "--image", "no*").exit_code == STATUSES["not_found"]
 
 
+def test_one_s_own_key_may_log_in_to_what_one_launches(nimbi: Nimbi, home: Path) -> None:
+    folder = home / ".ssh"
+    folder.mkdir()
+    (folder / "id_ed25519.pub").write_text(f"{PUBLIC_KEY} me@here\n")
+    words = ("launch", "--image", "img1", "-o", "json")
+    try:
+        before = nimbi("keys", "list", "--fresh", "-o", "name").output
+        assert nimbi(*words, "--dry-run").exit_code == 0
+        assert nimbi("keys", "list", "--fresh", "-o", "name").output == before
+        keys = {json.loads(nimbi(*words).stdout)[0]["login"]["key_id"] for _ in range(2)}
+        (key,) = keys
+        assert key.startswith("id_ed25519-")
+        assert json.loads(nimbi(*words, "--no-key").stdout)[0]["login"] is None
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_a_token_may_do_what_it_is_for_until_it_is_revoked(nimbi: Nimbi, tmp_path: Path) -> None:
     file = tmp_path / "ci.token"
     assert nimbi("tokens", "create", "ci", "--scope", "read", "--into", str(file)).exit_code == 0
@@ -103,8 +122,8 @@ def test_a_token_may_do_what_it_is_for_until_it_is_revoked(nimbi: Nimbi, tmp_pat
     assert file.read_text().strip() not in told
     [id] = [token["id"] for token in json.loads(told) if token["name"] == "ci"]
     assert nimbi("tokens", "revoke", id).exit_code == 0
-    words = ("instances", "list", "--token-file", str(file))
-    assert nimbi(*words).exit_code == STATUSES["unauthorized"]
+    done = nimbi("instances", "list", "--token-file", str(file))
+    assert done.exit_code == STATUSES["unauthorized"]
 
 
 def test_a_login_elsewhere_is_kept_once_the_server_takes_it(nimbi: Nimbi, home: Path) -> None:
@@ -235,9 +254,11 @@ def test_the_operator_s_key_is_rotated_while_the_server_runs(nimbi: Nimbi, home:
 
 
 def test_completion_has_live_names(nimbi: Nimbi) -> None:
-    from nimbi.cli.completion import account_names, thing_names
+    from nimbi.cli.completion import account_names, place_names, thing_names
 
     assert account_names("mo") == ["mock"]
+    assert place_names("mo") == ["mock:"]
+    assert "mock:bucket1/" in place_names("mock:buck")
     assert "img2" in thing_names("images", ("mock",), "img")
     for shell in ("bash", "zsh", "fish"):
         assert "_NIMBI_COMPLETE" in nimbi("completion", shell).output

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,13 @@ def test_a_port_in_use_is_told_in_one_line(up: Up, alone: Path) -> None:
 def test_it_ends_by_a_signal_comes_again_and_knows_what_it_knew(tmp_path: Path) -> None:
     first = run_up(tmp_path / "home", "--mock")
     token = (first.state / "token").read_text()
-    first.process.send_signal(signal.SIGINT)
-    assert first.process.wait(timeout=30) == 0
+    asks = {"Authorization": f"Bearer {token.strip()}", "Accept": "text/event-stream"}
+    request = urllib.request.Request(f"{first.url()}/v1/events", headers=asks)
+    # A stream that never ends holds nothing up.
+    with urllib.request.urlopen(request, timeout=30) as stream:
+        assert stream.readline().startswith(b"id: ")
+        first.process.send_signal(signal.SIGINT)
+        assert first.process.wait(timeout=30) == 0
     assert not (first.state / "up.json").exists()
     again = run_up(tmp_path / "home")
     try:
@@ -93,3 +99,13 @@ def test_what_is_told_wins_over_what_is_usual(alone: Path, monkeypatch: pytest.M
     file = alone / "nimbi.toml"
     file.write_text('[drivers.mock]\nstorage = "/elsewhere"\n')
     assert settings_here(config=file).drivers["mock"] == {"storage": "/elsewhere"}
+
+
+def test_old_keys_are_dropped_once_nothing_is_encrypted_by_them(alone: Path) -> None:
+    run, login = CliRunner().invoke, json.dumps({"user": "mockuser", "password": "mockpassword"})
+    add = ["accounts", "add", "mine", "--driver", "mock", "--credentials", "-"]
+    assert run(main, add, input=login).exit_code == 0
+    rotated = run(main, ["operator-key", "rotate", "--drop"])
+    assert (rotated.exit_code, "encrypted anew" in rotated.output) == (0, True)
+    assert "opens" not in run(main, ["operator-key", "show"]).output
+    assert run(main, ["accounts", "test", "mine"]).exit_code == 0

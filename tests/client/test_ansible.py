@@ -32,9 +32,9 @@ LISTING = {
             tags={"role": "www"},
             public_addresses=[
                 {"address": "52:54:00:00:00:01", "kind": "mac"},
-                {"address": "192.0.2.7", "kind": "ipv4", "port": 2222},
+                {"address": "192.0.2.7", "kind": "ipv4", "port": 8080},
             ],
-            login={"user": "debian", "password": "hidden"},
+            login={"user": "debian", "password": "hidden", "port": 2222},
         ),
         instance("aws", "i-2", "db"),
         instance("local", "i-2", "db", private_addresses=[{"address": "10.0.0.2"}]),

@@ -69,13 +69,20 @@ def test_a_keyring_shows_no_key() -> None:
     assert OLD.partition(":")[2] not in f"{ring!r} {ring} {source!r} {source}"
 
 
-@pytest.mark.parametrize("text", [f"# mine\n{NEW}\n\n{OLD} # the old one\n", f" {NEW}, {OLD}"])
+@pytest.mark.parametrize(
+    "text",
+    [f"# mine\n{NEW}\n\n{OLD} # the old one\n", f" {NEW}, {OLD}"],
+    ids=["lines", "commas"],
+)
 def test_keys_are_read_from_lines_or_between_commas(text: str) -> None:
     assert list(parsed(text, "here")) == [key.partition(":")[0] for key in (NEW, OLD)]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# none", "hush", "id:hush", f"{OLD}\n{OLD}", OLD[:-4], f"two words:{OLD}"]
+    "text",
+    ["", "# none", "hush", "id:hush", f"{OLD}\n{OLD}", OLD[:-4], f"two words:{OLD}"],
+    # Keys differ in each process, and the names of tests must not.
+    ids=["nothing", "a remark", "a word", "too short", "twice", "cut off", "two words"],
 )
 def test_what_is_no_key_is_refused_without_being_repeated(text: str) -> None:
     with pytest.raises(SealError) as raised:

@@ -115,6 +115,32 @@ async def test_what_was_made_is_forgotten_once_it_is_gone(
     assert [intent.token for intent in await intents.made("a")] == ["there"]
 
 
+async def test_each_of_several_things_that_one_request_made_is_known(
+    database: Database, accounts: AccountStore
+) -> None:
+    intents, inventory = IntentStore(database), InventoryStore(database)
+    await inventory.put("a", "instances", thing("two"), at(0))
+    await intents.write("a", "t", "instances.create_many", at(0), holder="p", seconds=60)
+    await intents.done("a", "t", "one", "two", "three")
+    made = await intents.made("a")
+    assert {(intent.request, intent.thing_id) for intent in made} == {
+        ("t", "one"),
+        ("t", "two"),
+        ("t", "three"),
+    }
+    assert (await inventory.thing("a", "instances", "two")).made_here
+    assert await intents.prune(at(1)) == 2
+
+
+async def test_who_sends_a_request_again_holds_all_that_it_made(database: Database) -> None:
+    intents = IntentStore(database)
+    await intents.write("a", "t", "instances.create_many", at(0), holder="p", seconds=0)
+    await intents.found("a", "t", "one", "two")
+    assert [intent.thing_id for intent in await intents.abandoned()] == ["one", "two"]
+    assert await intents.write("a", "t", "instances.create_many", at(1), holder="q", seconds=60)
+    assert await intents.abandoned() == ()
+
+
 async def test_polls_are_due_by_time_for_accounts_that_are_enabled(
     database: Database, accounts: AccountStore
 ) -> None:

@@ -59,10 +59,11 @@ def may(caller: Caller, operation: str, account: str | None) -> bool:
     `account` None is for what concerns no single account, such as `tokens.page`: that takes a scope
     for all accounts. Operations of the broker itself are `accounts.create`, `webhooks.destroy`, ….
     """
-    return any(
-        scope.account in (EVERYTHING, account) and _holds(scope.operations, operation)
-        for scope in caller.scopes
-    )
+    # Twice on the path of each request: a generator takes longer than all the rest.
+    for scope in caller.scopes:
+        if scope.account in (EVERYTHING, account) and _holds(scope.operations, operation):
+            return True
+    return False
 
 
 def check(caller: Caller, operation: str, account: str | None) -> None:

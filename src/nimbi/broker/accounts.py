@@ -169,7 +169,10 @@ class Accounts:
         if not force:
             found = [one for dependants in self._dependants for one in await dependants(id)]
             if found:
-                raise Conflict(f"things depend on account {id!r}: {', '.join(found)}")
+                among = ", ".join(found)
+                raise Conflict(
+                    f"things depend on account {id!r}, which `force` forgets all the same: {among}"
+                )
         if not dry_run:
             await self._store.remove(id)
             self._forget(id)

@@ -140,7 +140,7 @@ class AccountCloud(Cloud):
             await self._quietly(asyncio.shield(end(account, token)))
             raise
         made = answer if isinstance(answer, tuple) else (answer,)
-        await self._quietly(intents.done(account, token, made[0].id if made else None))
+        await self._quietly(intents.done(account, token, *(one.id for one in made)))
         return answer
 
     async def _quietly(self, telling: Awaitable[None]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -32,11 +33,11 @@ OURS = "nimbi"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Login:
-    """An account, ready to be opened. `read_at` is a time of the monotonic clock."""
+    """An account, ready to be opened by `lease`. `read_at` is a time of the monotonic clock."""
 
     account: Account
     credentials: Any | None
-    reach: Reach
+    lease: Callable[[], AbstractAsyncContextManager[Cloud]]
     read_at: float
 
 
@@ -75,12 +76,14 @@ class Logins:
         now = time.monotonic()
         account, sealed = await self._store.with_credentials(id)
         credentials = await self.opened(account, sealed)
-        login = self._known[id] = Login(account, credentials, self.reach(account), now)
+        reach = self.reach(account)
+        lease = self._clouds.login(account.driver, account.provider, credentials, reach)
+        login = self._known[id] = Login(account, credentials, lease, now)
         return login
 
     def use(self, id: str) -> AbstractAsyncContextManager[Cloud]:
         """Return an account's cloud to use in `async with`."""
-        return _Use(self, self._clouds, id)
+        return _Use(self, id)
 
     def driver(self, name: str) -> AnyDriver:
         """Return the driver of an account. Raises Invalid for what can be none."""
@@ -158,18 +161,16 @@ class Logins:
 class _Use:
     """One use of an account's cloud."""
 
-    __slots__ = ("_clouds", "_id", "_lease", "_logins")
+    __slots__ = ("_id", "_lease", "_logins")
 
-    def __init__(self, logins: Logins, clouds: Clouds, id: str) -> None:
+    def __init__(self, logins: Logins, id: str) -> None:
         self._logins = logins
-        self._clouds = clouds
         self._id = id
         self._lease: AbstractAsyncContextManager[Cloud] | None = None
 
     async def __aenter__(self) -> Cloud:
         login = await self._logins.of(self._id)
-        account = login.account
-        lease = self._clouds.use(account.driver, account.provider, login.credentials, login.reach)
+        lease = login.lease()
         cloud = await lease.__aenter__()
         self._lease = lease
         return cloud

@@ -45,6 +45,8 @@ ANSWERS_AGE = timedelta(days=1)
 EVENTS_AGE = timedelta(days=7)
 # How long failures to sign in are counted, and expired tokens listed.
 PEOPLE_AGE = timedelta(days=30)
+# How long it is known of a thing that is gone that it was made here.
+MADE_AGE = timedelta(days=7)
 
 # How many things that depend on an account are named.
 SHOWN = 5
@@ -244,4 +246,5 @@ async def _prune(broker: Broker) -> None:
             await broker.answers.prune(now - ANSWERS_AGE)
             await people.prune(now - PEOPLE_AGE)
             await events.prune(now - EVENTS_AGE)
+            await broker.intents.prune(now - MADE_AGE)
         await asyncio.sleep(PRUNE_EVERY_S)

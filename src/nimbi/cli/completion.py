@@ -52,7 +52,17 @@ def thing_names(collection: str, accounts: tuple[str, ...], incomplete: str) -> 
     query = [("limit", str(MOST))]
     if accounts:
         query.append(("account", ",".join(accounts)))
-    return [n for n in _asked(f"/v1/{collection}", "name", query) if n.startswith(incomplete)]
+    names = _asked(f"/v1/{collection}", "name", query)
+    # Things of several accounts may share a name.
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+def place_names(incomplete: str) -> list[str]:
+    """Return places in clouds that begin so: `ACCOUNT:`, and then `ACCOUNT:BUCKET/`."""
+    account, colon, bucket = incomplete.partition(":")
+    if not colon:
+        return [f"{name}:" for name in account_names(account)]
+    return [f"{account}:{name}/" for name in thing_names("buckets", (account,), bucket)]
 
 
 def _asked(path: str, field: str, query: list[tuple[str, str]] | None = None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,15 @@ from nimbi.cli.remote import Remote, of_account
 from nimbi.model.errors import Unsupported
 
 Job = tuple[Place, Place]
+
+
+def _complete_places(_ctx: click.Context, _parameter: click.Parameter, told: str) -> list[Any]:
+    from click.shell_completion import CompletionItem
+
+    from nimbi.cli.completion import place_names
+
+    files = [] if ":" in told else [CompletionItem(told, type="file")]
+    return [*map(CompletionItem, place_names(told)), *files]
 
 
 @click.command(
@@ -28,8 +38,10 @@ Examples:
   tar c . | nimbi cp - aws:backup/home.tar           from a pipe, and into one:
   nimbi cp aws:backup/home.tar - | tar x""",
 )
-@click.argument("sources", nargs=-1, required=True, metavar="FROM...")
-@click.argument("target", metavar="TO")
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="FROM...", shell_complete=_complete_places
+)
+@click.argument("target", metavar="TO", shell_complete=_complete_places)
 @click.option("-r", "--recursive", cls=Option, is_flag=True, help="Folders, with all in them.")
 @click.pass_obj
 def cp(desk: Desk, sources: tuple[str, ...], target: str, recursive: bool) -> None:

@@ -12,7 +12,15 @@ from nimbi.cli.errors import STATUSES, status_of
 from nimbi.cli.forms import Teller
 from nimbi.cli.refs import account_of, id_of
 from nimbi.cli.remote import of_account
-from nimbi.model.errors import CloudError, Conflict, NotFound
+from nimbi.cli.ssh_keys import NO_LOGIN, known_key, own_key, takes_keys
+from nimbi.model.errors import (
+    CloudError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unsupported,
+)
 
 WAIT_S = 300
 GRACE_S = 30.0
@@ -44,8 +52,9 @@ All that can be told of an instance: nimbi instances create --help"""
     "--ssh-key",
     cls=Option,
     metavar="FILE",
-    help="A public key that may log in; the account comes to know it by its file's name.",
+    help="A public key that may log in; the account comes to know it. [default: yours in ~/.ssh]",
 )
+@click.option("--no-key", cls=Option, is_flag=True, help="No key, not even yours.")
 @click.option("--firewall", cls=Option, multiple=True, metavar="FIREWALL", help="In front of it.")
 @click.option("--user-data", cls=Option, metavar="FILE", help="For its first boot: cloud-init.")
 @click.option("--tag", cls=Option, multiple=True, metavar="NAME=VALUE", help="Kept with it.")
@@ -66,7 +75,8 @@ def launch(desk: Desk, /, **told: Any) -> None:
     """Start an instance under a NAME, with the choices made that are not told.
 
     The account is the only one, or those of -a, one instance in each. The image is the only one
-    of the account unless it is told; what else is not told is the cloud's choice.
+    of the account unless it is told, the key that may log in is yours; what else is not told is
+    the cloud's choice.
     """
     names = desk.accounts or (account_of(desk),)
     started: list[Any] = []
@@ -96,7 +106,10 @@ def _tell(desk: Desk, started: list[Any]) -> None:
     running = [item for item in started if item["state"] == "running"]
     if running and desk.form == "table" and sys.stderr.isatty():
         one = running[0]
-        click.echo(f"log in: nimbi ssh {one['account']}:{one['id']}", err=True)
+        if one.get("login"):
+            click.echo(f"log in: nimbi ssh {one['account']}:{one['id']}", err=True)
+        else:
+            click.echo(f"{one['account']}:{one['id']}: {NO_LOGIN}", err=True)
 
 
 def _launched(desk: Desk, account: str, told: dict[str, Any]) -> tuple[list[Any], int]:
@@ -129,8 +142,8 @@ def _wish(desk: Desk, account: str, told: dict[str, Any]) -> dict[str, Any]:
         if told[option]:
             field = collection.removesuffix("s") + "_id"
             wish[field] = id_of(desk, collection, account, told[option])
-    if told["ssh_key"]:
-        wish["key_id"] = _known_key(desk, account, Path(told["ssh_key"]).expanduser())
+    if key := _login_key(desk, account, told):
+        wish["key_id"] = key
     if told["firewall"]:
         wish["firewall_ids"] = [id_of(desk, "firewalls", account, one) for one in told["firewall"]]
     if told["user_data"]:
@@ -168,22 +181,22 @@ def _image(desk: Desk, account: str, told: str | None) -> str:
     raise click.UsageError(f"which image of {account}? Say --image, one of:\n{lines}")
 
 
-def _known_key(desk: Desk, account: str, file: Path) -> str:
-    """Return the id of a key with the content of a file, which the account comes to know."""
+def _login_key(desk: Desk, account: str, told: dict[str, Any]) -> str | None:
+    """Return the id of the key that may log in: of the file that is told, or of this user's own."""
+    if told["key"] or told["no_key"]:
+        return None
+    if told["ssh_key"] is not None:
+        file = Path(told["ssh_key"]).expanduser()
+        return known_key(desk, account, file, dry_run=told["dry_run"])
+    own = own_key(Path.home())
+    if own is None or not takes_keys(desk, account):
+        return None
     try:
-        public = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{file}: {error}") from error
-    if not public.startswith(("ssh-", "ecdsa-", "sk-")):
-        raise click.UsageError(f"{file} is no public key: it is the file that ends in .pub")
-    name = file.name.removesuffix(".pub")
-    place = of_account(account, "keys")
-    try:
-        made = desk.remote.ask("POST", place, body={"name": name, "public_key": public})
-        return str(made.value["id"])
-    except Conflict:
-        # It is known from before, or another one has its name: the cloud knows it by that.
-        return id_of(desk, "keys", account, name)
+        return known_key(desk, account, own, dry_run=told["dry_run"])
+    except (Forbidden, Invalid, Unsupported) as error:
+        # Nobody asked for it, and the machine is of use without.
+        click.echo(f"{account}: not with your key: {error}", err=True)
+        return None
 
 
 def _encoded(file: str) -> str:

@@ -14,6 +14,9 @@ from nimbi.cli.errors import fail
 if TYPE_CHECKING:
     from nimbi.settings import Settings
 
+# Servers look for a new key every 15 seconds.
+LOOK_S = 20
+
 
 @click.group(
     "operator-key",
@@ -68,7 +71,7 @@ def rotate(config: Path | None, drop: bool) -> None:
     """Make a new key, put it before the old ones in the key file, and encrypt all logins by it.
 
     Servers take the new key up by themselves within seconds. The old keys stay in the file, so
-    that backups of before can be read, until --drop.
+    that backups of before can be read, until --drop; it drops none by which anything is encrypted.
     """
     with ending():
         settings = _settings(config)
@@ -146,8 +149,10 @@ async def _encrypted(settings: "Settings") -> int:
 async def _rotated(settings: "Settings", file: Path, *, drop: bool) -> int:
     from nimbi.server import broker_options
     from nimbi.store.database import open_database
+    from nimbi.store.errors import StoreError
     from nimbi.store.keys import ensure_key_file, key_source, new_key
-    from nimbi.store.resealing import reseal
+    from nimbi.store.leases import LeaseStore
+    from nimbi.store.resealing import in_use, reseal
     from nimbi.store.sealing import Keyring
 
     options = broker_options(settings)
@@ -158,6 +163,16 @@ async def _rotated(settings: "Settings", file: Path, *, drop: bool) -> int:
     keyring = await Keyring.from_settings(key_source(file, {}, None))
     async with open_database(options.database) as database:
         count = await reseal(database, keyring)
-    if drop:
-        await asyncio.to_thread(write_private, file, f"{first}\n")
+        if drop:
+            if await LeaseStore(database).held():
+                click.echo(f"waiting {LOOK_S} s until all servers have the new key…", err=True)
+                await asyncio.sleep(LOOK_S)
+                count += await reseal(database, keyring)
+            others = {**await in_use(database), keyring.current: 0}
+            if older := sum(others.values()):
+                raise StoreError(
+                    f"{older} records were encrypted by an old key meanwhile, so the old keys "
+                    "stay: rotate again when all servers have the new one"
+                )
+            await asyncio.to_thread(write_private, file, f"{first}\n")
     return count

@@ -11,9 +11,12 @@ from nimbi.cli.command import Command, Desk, Option
 from nimbi.cli.errors import STATUSES, fail
 from nimbi.cli.refs import find
 from nimbi.cli.remote import of_account
+from nimbi.cli.ssh_keys import NO_LOGIN
 
 NOT_REACHED = frozenset({"mac", "vnc", "unavailable"})
 PORT = 22
+# Of an address that swallows everything: else ssh waits for minutes.
+CONNECT_S = 15
 
 
 def _run(desk: Desk, /, thing: str, command: tuple[str, ...], **told: Any) -> None:
@@ -25,7 +28,11 @@ def _run(desk: Desk, /, thing: str, command: tuple[str, ...], **told: Any) -> No
     program = shutil.which("ssh")
     if program is None:
         fail("there is no ssh on this machine")
-    user = told["user"] or (item.get("login") or {}).get("user")
+    login = item.get("login") or {}
+    if not login and not told["user"] and not told["identity"]:
+        # It may have one of which its cloud knows nothing: ssh finds out.
+        click.echo(f"{ref}: {NO_LOGIN}", err=True)
+    user = told["user"] or login.get("user")
     words = ssh_words(str(ref), address, told["port"] or port, user, told["identity"])
     desk.close()
     if command[:1] == ("--",):
@@ -62,7 +69,7 @@ def ssh_words(
     """
     alias = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
     words = ["-o", f"HostKeyAlias=nimbi-{alias}", "-o", "StrictHostKeyChecking=accept-new"]
-    words += ["-p", str(port)]
+    words += ["-o", f"ConnectTimeout={CONNECT_S}", "-p", str(port)]
     if identity:
         words += ["-i", os.path.expanduser(identity)]  # noqa: PTH111  ssh takes text
     if user:

@@ -84,13 +84,26 @@ class Clouds:
         sessions are in use, Invalid for text that is not Unicode, and what the driver raises when
         it starts or logs in. The first use opens the session; others that come meanwhile wait.
         """
+        return self.login(driver_name, provider, credentials, reach)()
+
+    def login(
+        self,
+        driver_name: str,
+        provider: str | None,
+        credentials: Any | None,
+        reach: Reach = Reach.ANYWHERE,
+    ) -> Callable[[], AbstractAsyncContextManager[Cloud]]:
+        """Return what gives, at each call, a cloud to use once, as `use` does.
+
+        For who keeps a login: finding its session takes less then. Raises Invalid.
+        """
         try:
             told = self._encode((driver_name, provider, credentials, reach))
         except UnicodeEncodeError as error:
             raise Invalid("a provider, user or password is no Unicode text") from error
         key = hashlib.blake2b(told, digest_size=DIGEST_BYTES, key=self._digest_key).digest()
         login = (provider, credentials, reach)
-        return Lease(self._pool, key, partial(self._open, driver_name, login, key))
+        return partial(Lease, self._pool, key, partial(self._open, driver_name, login, key))
 
     def settings(self, driver_name: str) -> Any:
         """Return a driver's settings, decoded. Raises CloudError when they are wrong."""

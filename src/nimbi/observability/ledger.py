@@ -130,6 +130,7 @@ class Ledger:
             self._metrics.request(frontend, _method(answered), answered.status, answered.seconds)
             if self._access is not None:
                 lines.append(self._access.line(answered, frontend))
+        self._metrics.flush()
         if self._access is not None and lines:
             self._access.write(lines)
 

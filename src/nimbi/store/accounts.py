@@ -93,7 +93,8 @@ class AccountStore:
         """Change what is set, and return the account with its next version.
 
         Raises NotFound, and Conflict unless the account is at `version`; None takes any. New
-        credentials end a login of its own.
+        credentials end a login of its own. Unless only its tags change, all that the account holds
+        is due to be asked for: what failed before may go well now.
         """
         async with self._database.writing() as connection:
             before = await _get(connection, id, alone=True)
@@ -113,6 +114,9 @@ class AccountStore:
             if credentials is not msgspec.UNSET:
                 values |= _seal(credentials)
             await connection.execute(update(accounts).where(accounts.c.id == id).values(values))
+            if any(told is not msgspec.UNSET for told in (provider, is_enabled, credentials)):
+                due = update(schema.polls).where(schema.polls.c.account == id)
+                await connection.execute(due.values(next_us=stored(after.changed_at)))
             await self._tell(connection, after, EventKind.CHANGED)
         return after
 

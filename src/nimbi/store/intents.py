@@ -1,15 +1,19 @@
 """Intents: what Nimbi is about to make in a cloud, written down before the cloud is asked."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row, Update, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nimbi.store.database import Database
 from nimbi.store.moments import micro, moment, stored
 from nimbi.store.schema import intents, plain, things
+
+# One request may make several things. The first is at its token, the others each at that and an id.
+SEVERAL = "\x1f"
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +21,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     `token` goes down to the cloud, which makes one thing of it. An intent that is not done belongs
     to `holder` until `until`; later it is abandoned: its process died or lost the answer, and the
-    thing may be there or not. `thing_id` is what was made, once that is known.
+    thing may be there or not. `thing_id` is what was made, once that is known. Of several things
+    that one request made each has an intent, and `request` is the token that was sent.
     """
 
     account: str
@@ -30,6 +35,11 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
     thing_id: str | None
     is_done: bool
+
+    @property
+    def request(self) -> str:
+        """The token that went down to the cloud."""
+        return self.token.partition(SEVERAL)[0]
 
 
 class IntentStore:
@@ -73,22 +83,34 @@ class IntentStore:
             set_={"holder": holder, "until_us": until},
             where=(intents.c.until_us <= now) | (intents.c.holder == holder) | intents.c.is_done,
         ).returning(intents.c.token)
+        # What it made before, as far as a cloud has shown that, is no longer anybody's to remove.
+        others = update(intents).where(
+            intents.c.account == account,
+            intents.c.token.startswith(token + SEVERAL, autoescape=True),
+            ~intents.c.is_done,
+        )
         async with self._database.writing() as connection:
-            return (await connection.execute(written)).scalar() is not None
+            if (await connection.execute(written)).scalar() is None:
+                return False
+            await connection.execute(others.values(holder=holder, until_us=until))
+        return True
 
-    async def done(self, account: str, token: str, thing_id: str | None) -> None:
-        """Say that the cloud made it; its id is kept, as that of a thing made here."""
-        change = self._one(account, token).values(is_done=True, thing_id=thing_id, holder=None)
+    async def done(self, account: str, token: str, *ids: str) -> None:
+        """Say that the cloud made it; the ids are kept, as those of things made here."""
+        first = plain(ids[0]) if ids else None
+        change = self._one(account, token).values(is_done=True, thing_id=first, holder=None)
         async with self._database.writing() as connection:
-            row = (await connection.execute(change.returning(intents.c.collection))).first()
-            if row is not None and thing_id is not None:
-                # The inventory may have seen it before the answer came.
-                seen = update(things).where(
-                    things.c.account == account,
-                    things.c.collection == row.collection,
-                    things.c.id == thing_id,
-                )
-                await connection.execute(seen.values(made_here=True))
+            row = (await connection.execute(change.returning(*intents.columns))).first()
+            if row is None:
+                return
+            await self._others(connection, row, ids[1:])
+            # The inventory may have seen them before the answer came.
+            seen = update(things).where(
+                things.c.account == account,
+                things.c.collection == row.collection,
+                self._database.among(things.c.id, [plain(id) for id in ids]),
+            )
+            await connection.execute(seen.values(made_here=True))
 
     async def failed(self, account: str, token: str) -> None:
         """Forget it, since surely nothing was made. It stays when it was done before."""
@@ -98,12 +120,14 @@ class IntentStore:
         async with self._database.writing() as connection:
             await connection.execute(gone)
 
-    async def found(self, account: str, token: str, thing_id: str) -> None:
+    async def found(self, account: str, token: str, *ids: str) -> None:
         """Say what an abandoned one has made: the cloud shows it, and nobody got the answer."""
         late = intents.c.until_us <= self._database.now_us()
         change = self._one(account, token).where(~intents.c.is_done, late)
+        change = change.values(thing_id=plain(ids[0])).returning(*intents.columns)
         async with self._database.writing() as connection:
-            await connection.execute(change.values(thing_id=plain(thing_id)))
+            if row := (await connection.execute(change)).first():
+                await self._others(connection, row, ids[1:])
 
     async def unknown(self, account: str, token: str) -> None:
         """Say that the answer was lost: it is abandoned at once, so that somebody looks."""
@@ -160,6 +184,20 @@ class IntentStore:
         )
         async with self._database.writing() as connection:
             return (await connection.execute(gone)).rowcount
+
+    async def _others(self, connection: AsyncConnection, row: Row[Any], ids: Sequence[str]) -> None:
+        """Keep the further things of a request, as the row of its first has it."""
+        for id in ids:
+            values = {
+                **row._asdict(),
+                "token": f"{row.token}{SEVERAL}{plain(id)}",
+                "thing_id": plain(id),
+            }
+            written = self._database.insert(intents).values(values)
+            same = [intents.c.account, intents.c.token]
+            await connection.execute(
+                written.on_conflict_do_update(index_elements=same, set_=values)
+            )
 
     async def _found(self, *conditions: Any) -> tuple[Intent, ...]:
         wish = select(intents).where(*conditions)

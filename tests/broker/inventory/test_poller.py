@@ -1,10 +1,12 @@
 """Polling in the background: by one process, at the right pace, behind those who wait."""
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from tests.broker.sites import CREDENTIALS, Site, part_of, soon
 
+from nimbi.broker.inventory.schedule import USUAL
 from nimbi.driver.compute import Instances
 from nimbi.drivers.mock.faults import Faults, Latency, Outage, Throttle
 from nimbi.model.accounts import AccountChange, HealthState, PartState
@@ -137,6 +139,57 @@ async def test_another_login_is_tried_at_once(site: Site) -> None:
         await soon(lambda: known(site))
 
 
+async def test_another_login_need_not_wait_for_what_the_old_one_was_told(site: Site) -> None:
+    await site.add("one")
+    site.clouds["one"].faults = Faults(throttle=Throttle(retry_after_s=3000))
+    async with site.inventory.polling():
+        await soon(lambda: polled(site))
+        site.clouds["one"].faults = Faults()
+        await site.accounts.change("one", AccountChange(credentials=CREDENTIALS), test=False)
+        await soon(lambda: known(site))
+
+
+async def test_an_account_that_is_enabled_again_is_asked_at_once(site: Site) -> None:
+    await site.add("one")
+    site.clouds["one"].faults = Faults(throttle=Throttle(retry_after_s=3000))
+    async with site.inventory.polling():
+        await soon(lambda: polled(site))
+        await site.accounts.change("one", AccountChange(is_enabled=False))
+        await soon(lambda: _is_free(site))
+        site.clouds["one"].faults = Faults()
+        await site.accounts.change("one", AccountChange(is_enabled=True))
+        await soon(lambda: known(site))
+
+
+async def test_what_changes_with_another_thing_is_asked_for_soon(site: Site) -> None:
+    await site.add("one")
+    async with site.inventory.polling():
+        await soon(lambda: polled(site, name="images"))
+    async with site.cloud("one") as cloud:
+        await cloud.call(Instances.stop, "inst0")
+    await site.list(fresh=True)
+    await site.inventory.aclose()
+    state = await site.store.state("one", "volumes")
+    assert state is not None
+    assert state.next_at - datetime.now(UTC) <= timedelta(seconds=USUAL.quickest_s)
+
+
+async def test_who_asks_often_leaves_no_queue_behind(site: Site) -> None:
+    await site.add("one")
+    await site.list(fresh=True)
+    refresher = site.inventory._refresher
+    async with refresher._turn:
+        for _ in range(5):
+            refresher.keep_later(await refresher.ask("one", "instances"))
+            refresher.outdated("one", "instances")
+        async with site.cloud("one") as cloud:
+            made = await cloud.call(Instances.create, NewInstance(image_id="img1"))
+        refresher.keep_later(await refresher.ask("one", "instances"))
+        assert len(refresher._latest) == 1
+    await site.inventory.aclose()
+    assert made.id in await known(site)
+
+
 async def test_a_process_that_ends_gives_its_accounts_to_others_at_once(site: Site) -> None:
     await site.add("one")
     leases = site.inventory._poller._leases
@@ -202,3 +255,13 @@ async def test_what_is_told_of_an_account_that_is_no_more_is_left_out(site: Site
     assert await site.inventory._refresher.keep(told) is None
     await site.inventory._refresher.note_failure("one", "instances", CloudError("late"))
     assert (await site.list()).parts == ()
+
+
+async def test_who_asks_just_after_another_gave_up_gets_an_answer(site: Site) -> None:
+    await site.add("one")
+    refresher = site.inventory._refresher
+    first = asyncio.ensure_future(refresher.ask("one", "instances"))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    assert (await refresher.ask("one", "instances")).count

@@ -1,6 +1,6 @@
 """What calls through Nimbi have changed: in lists at once, without waiting for a poll."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, get_args, get_type_hints
@@ -9,20 +9,12 @@ from nimbi.broker.accounts import Accounts
 from nimbi.broker.inventory.bodies import thing_of
 from nimbi.broker.inventory.collections import LISTED, REMEMBERED
 from nimbi.broker.inventory.refresh import Refresher
-from nimbi.broker.inventory.schedule import pace_of
+from nimbi.broker.inventory.schedule import NEIGHBOURS, pace_of
 from nimbi.driver.capabilities import BY_ID
 from nimbi.model.errors import CloudError, NotFound
 from nimbi.model.resource import Resource
 from nimbi.store.inventory import InventoryStore
 
-# Making and removing one kind of thing changes others, and so does joining them.
-ALSO: Mapping[str, tuple[str, ...]] = {
-    "instances": ("volumes", "addresses", "network_interfaces"),
-    "volumes": ("instances",),
-    "addresses": ("instances",),
-    "network_interfaces": ("instances",),
-    "subnets": ("networks",),
-}
 MADE_BY = frozenset({"create", "create_many", "upload"})
 # Looking after a thing that was told to change may not take longer.
 LOOK_S = 10.0
@@ -98,7 +90,7 @@ class ChangedThings:
 
     async def _hurry(self, account: str, collection: str) -> None:
         """Have the account asked again soon."""
-        for name in (collection, *ALSO.get(collection, ())):
+        for name in (collection, *NEIGHBOURS.get(collection, ())):
             soon = datetime.now(UTC) + timedelta(seconds=pace_of(name).quickest_s)
             await self._store.polls.hurry(account, name, soon)
         self._poke(account)

@@ -64,6 +64,9 @@ class _Plan:
         if state is None or state.polled_at is None:
             return True
         if self.wish.fresh:
+            if self.wish.marker is None:
+                return True
+            # The page before has asked.
             asked_for = self.listed_at - timedelta(seconds=JOIN_S)
             return not state.complete or state.ok_at is None or state.ok_at < asked_for
         return state.next_at + OVERDUE < self.listed_at

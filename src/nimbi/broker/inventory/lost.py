@@ -20,12 +20,15 @@ class LostAnswers:
         self._intents = intents
         self._holder = holder
 
-    async def of(self, account: str, collection: str) -> Mapping[bytes, Intent]:
+    async def of(self, account: str, collection: str) -> Mapping[bytes, list[Intent]]:
         """Return the abandoned intents to make things of a collection, by their marks."""
-        found = await self._intents.abandoned((account,))
-        return {mark_of(one.token): one for one in found if one.collection == collection}
+        found: dict[bytes, list[Intent]] = {}
+        for intent in await self._intents.abandoned((account,)):
+            if intent.collection == collection:
+                found.setdefault(mark_of(intent.request), []).append(intent)
+        return found
 
-    async def looked(self, lost: Mapping[bytes, Intent], told: Told) -> None:
+    async def looked(self, lost: Mapping[bytes, list[Intent]], told: Told) -> None:
         """Take note of what a whole list showed of them, and of what it did not.
 
         One that made something is an orphan until somebody takes it; one that made nothing is
@@ -33,12 +36,17 @@ class LostAnswers:
         """
         if told.problem is not None:
             return
-        for mark, intent in lost.items():
-            id = told.marked.get(mark)
-            if id is not None and id != intent.thing_id:
-                await self._intents.found(intent.account, intent.token, id)
-            elif id is None and (intent.thing_id or _is_settled(intent, told.began_at)):
-                await self._forget(intent)
+        for mark, group in lost.items():
+            ids = told.marked.get(mark, [])
+            known = {intent.thing_id for intent in group}
+            for intent in group:
+                is_request = intent.token == intent.request
+                if is_request and not known.issuperset(ids):
+                    await self._intents.found(intent.account, intent.token, *ids)
+                elif (intent.thing_id and intent.thing_id not in ids) or (
+                    not ids and _is_settled(intent, told.began_at)
+                ):
+                    await self._forget(intent)
 
     async def _forget(self, intent: Intent) -> None:
         # Whoever sent the request may have come again meanwhile: then it is theirs.

@@ -8,6 +8,9 @@ import msgspec
 
 from nimbi.model.resource import Resource
 
+# Where the token alone makes an id, that ends with so many characters of the mark.
+IN_ID = 16
+
 
 def mark_of(token: str) -> bytes:
     """Return what drivers put to a thing, as a tag or client token, that is made with a token."""
@@ -15,9 +18,10 @@ def mark_of(token: str) -> bytes:
 
 
 def marks_in(resource: Resource, marks: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Return which of the marks the cloud's own answer about a thing has."""
+    """Return which of the marks the cloud's own answer about a thing has, or its id."""
     told = _encode(dict(resource.extra))
-    return tuple(mark for mark in marks if mark in told)
+    id = resource.id.encode("utf-8", "replace")
+    return tuple(mark for mark in marks if mark in told or mark[:IN_ID] in id)
 
 
 def _plain(value: Any) -> Any:

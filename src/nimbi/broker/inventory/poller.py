@@ -121,9 +121,9 @@ class Poller:
             if not _is_same(watch, wanted.get(id)) or not await self._kept(id, watch):
                 await self._drop(id)
             elif watch.account.version != wanted[id].version:
-                # Another login, perhaps: what failed before may go well now.
-                watch.account = wanted[id]
-                await self._hurry(wanted[id])
+                # Another login, perhaps: what waits for the old one's cloud need not wait any more.
+                await _ended(watch.task)
+                self._begin(wanted[id], watch.fence)
         held = await self._leases.held("poll/")
         free = [id for id in wanted if f"poll/{id}" not in held]
         # Several processes that start together share what there is.
@@ -137,19 +137,16 @@ class Poller:
     async def _take(self, account: Account) -> None:
         fence = await self._leases.take(f"poll/{account.id}", self._holder, self._beat.lease_s)
         if fence is not None:
-            poke = asyncio.Event()
-            task = asyncio.ensure_future(self._watch(account, poke))
-            self._watches[account.id] = _Watch(account, fence, task, poke)
+            self._begin(account, fence)
 
-    async def _hurry(self, account: Account) -> None:
-        for name in self._collections(account):
-            await self._store.polls.hurry(account.id, name, datetime.now(UTC))
-        self.poke(account.id)
+    def _begin(self, account: Account, fence: int) -> None:
+        poke = asyncio.Event()
+        task = asyncio.ensure_future(self._watch(account, poke))
+        self._watches[account.id] = _Watch(account, fence, task, poke)
 
     async def _drop(self, id: str) -> None:
         watch = self._watches.pop(id)
-        watch.task.cancel()
-        await asyncio.wait([watch.task])
+        await _ended(watch.task)
         with suppress(CloudUnavailable):
             await self._leases.release(f"poll/{id}", self._holder, watch.fence)
 
@@ -218,6 +215,11 @@ class Poller:
         if lost:
             await self._lost.looked(lost, told)
         return None
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _is_same(watch: _Watch, account: Account | None) -> bool:

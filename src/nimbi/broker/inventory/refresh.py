@@ -12,12 +12,7 @@ from typing import Any
 from nimbi.broker.accounts import Accounts
 from nimbi.broker.inventory.collections import LISTED, REMEMBERED
 from nimbi.broker.inventory.gate import Gates
-from nimbi.broker.inventory.schedule import (
-    Seen,
-    after_answer,
-    after_failure,
-    pace_of,
-)
+from nimbi.broker.inventory.schedule import NEIGHBOURS, Seen, after_answer, after_failure, pace_of
 from nimbi.broker.inventory.told import Told
 from nimbi.gateway import pages
 from nimbi.model.accounts import Problem
@@ -46,6 +41,8 @@ JOIN_S = 0.05
 POLL_S = 60.0
 # Keeping answers stands back for those who wait for a list, but not for ever.
 HOLD_S = 1.0
+# A server that stops keeps what it was told, if that goes quickly; the next one asks again.
+LEAVE_S = 5.0
 # A list waits so long for what this very process is about to keep.
 SETTLE_S = 2.0
 
@@ -75,6 +72,8 @@ class Refresher:
         self._on_change = on_change
         self._questions: dict[tuple[str, str, bool], _Question] = {}
         self._soon: dict[asyncio.Task[Any], str] = {}
+        # The latest whole answer of those that wait to be kept; those before it need not be.
+        self._latest: dict[tuple[str, str], Told] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._gathering = 0
         self._idle = asyncio.Event()
@@ -94,11 +93,12 @@ class Refresher:
         A list that breaks off has a `problem`; one without a first page is a CloudError. In the
         background each page waits until nobody else is calling.
         """
+        place = (account, collection, background)
         question = self._joinable(account, collection, background=background)
         if question is None:
             work = self._asked(account, collection, background, marks)
             question = _Question(self._started(work), asyncio.get_running_loop().time())
-            self._questions[account, collection, background] = question
+            self._questions[place] = question
         question.waiting += 1
         try:
             return await asyncio.shield(question.task)
@@ -106,6 +106,9 @@ class Refresher:
             question.waiting -= 1
             if not question.waiting:
                 question.task.cancel()
+                # It takes a moment to end; who joined it would be cancelled with it.
+                if self._questions.get(place) is question:
+                    del self._questions[place]
 
     def _joinable(self, account: str, collection: str, *, background: bool) -> _Question | None:
         """Return a question just asked; nobody for whom somebody waits joins one that stands back.
@@ -125,7 +128,8 @@ class Refresher:
     async def keep(self, told: Told) -> Changes | None:
         """Put an answer into the store, once, and return what it changed; None if nothing is kept.
 
-        Nothing is kept of collections that are not remembered. Raises what the store raises.
+        Nothing is kept of collections that are not remembered. Of several that wait the latest is
+        kept for all. Raises what the store raises.
         """
         return await asyncio.shield(self._keeping(told))
 
@@ -166,7 +170,13 @@ class Refresher:
         """Keep what is to be kept, and leave the rest."""
         for question in self._questions.values():
             question.task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
         while self._tasks:
+            for task in self._tasks:
+                task.cancel()
             await asyncio.wait(self._tasks)
 
     async def _asked(
@@ -205,16 +215,27 @@ class Refresher:
     async def _kept(self, told: Told) -> Changes | None:
         if told.collection not in REMEMBERED:
             return None
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), HOLD_S)
+        place = (told.account, told.collection)
+        if told.problem is None:
+            before = self._latest.get(place)
+            if before is None or before.began_at < told.began_at:
+                self._latest[place] = told
         try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), HOLD_S)
             # One after the other: the store has one writer, and each holds a page in memory.
             async with self._turn:
-                return await self._replaced(told)
+                if told.problem is not None:
+                    return await self._replaced(told)
+                # Who asks often may not pile answers up: each turn keeps the latest there is.
+                latest = self._latest.pop(place, None)
+                return None if latest is None else await self._replaced(latest)
         except NotFound:
             # The account is no more.
             return None
         finally:
+            if self._latest.get(place) is told:
+                del self._latest[place]
             if told.spool is not None:
                 told.spool.close()
 
@@ -232,6 +253,11 @@ class Refresher:
         else:
             seen = Seen(changed=bool(changes), in_transit=told.in_transit)
             await self._plan(account, name, after_answer(pace_of(name), last_s, seen))
+        if changes and last_s is not None:
+            # What was freed or taken with it is seen as soon as the cloud is through.
+            for other in NEIGHBOURS.get(name, ()):
+                soon = datetime.now(UTC) + timedelta(seconds=pace_of(other).quickest_s)
+                await self._store.polls.hurry(account, other, soon)
         await self._accounts.observe(account, None)
         return changes
 

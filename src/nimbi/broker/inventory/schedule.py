@@ -24,6 +24,15 @@ PACES: Mapping[str, Pace] = {
     "images": Pace(quickest_s=5.0, changed_s=120.0, slowest_s=1800.0),
 }
 
+# Making and removing one kind of thing changes others, and so does joining them.
+NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
+    "instances": ("volumes", "addresses", "network_interfaces"),
+    "volumes": ("instances",),
+    "addresses": ("instances",),
+    "network_interfaces": ("instances",),
+    "subnets": ("networks",),
+}
+
 # States that pass by themselves.
 TRANSIT = frozenset({"pending", "stopping", "start"})
 # A thing that is in transit for longer is stuck: it is looked at ever less often.

@@ -26,7 +26,7 @@ class Told:
 
     Short lists are in `resources`, long ones in `spool`; then `resources` is empty. `problem` is
     why its end is missing, if it is. `marked` tells which of the looked-for `marks` (digests of
-    tokens) were found at which thing.
+    tokens) were found at which things.
     """
 
     account: str
@@ -37,7 +37,7 @@ class Told:
     problem: CloudError | None = None
     in_transit: bool = False
     marks: tuple[bytes, ...] = ()
-    marked: dict[bytes, str] = field(default_factory=dict)
+    marked: dict[bytes, list[str]] = field(default_factory=dict)
     kept: "asyncio.Task[Changes | None] | None" = None
 
     def add(self, items: Sequence[Any]) -> None:
@@ -48,7 +48,7 @@ class Told:
         self.in_transit = self.in_transit or not TRANSIT.isdisjoint(states)
         for item in items if self.marks else ():
             for mark in marks_in(item, self.marks):
-                self.marked[mark] = item.id
+                self.marked.setdefault(mark, []).append(item.id)
         if self.spool is None and len(self.resources) + len(items) > MOST_IN_MEMORY:
             self._spill()
         if self.spool is None:

@@ -65,7 +65,7 @@ def discover(desk: Desk, names: tuple[str, ...], is_add: bool) -> None:
 def _add_found(desk: Desk, found: list[Any]) -> None:
     import msgspec
 
-    from nimbi.model.errors import CloudError
+    from nimbi.model.errors import CloudError, Conflict
 
     status = 0
     for one in found:
@@ -75,10 +75,11 @@ def _add_found(desk: Desk, found: list[Any]) -> None:
         new = {k: v for k, v in msgspec.to_builtins(one.new).items() if v not in (None, {})}
         try:
             create(desk, new, test=True)
+        except Conflict:
+            # What is remembered already is no failure of a second run.
+            click.echo(f"{one.name}: there is an account of this name already", err=True)
         except CloudError as error:
             click.echo(f"{one.name}: {words_of(error.code)}: {error}", err=True)
-            # What is remembered already is no failure of a second run.
-            if error.code != "conflict":
-                status = status or status_of(error.code)
+            status = status or status_of(error.code)
     if status:
         raise SystemExit(status)

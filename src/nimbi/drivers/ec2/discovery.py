@@ -14,6 +14,8 @@ from nimbi.drivers.ec2.profiles import (
     read_profiles,
 )
 
+# What an account of a login without a name of its own is called.
+ACCOUNT = "aws"
 KEYS = ("aws_access_key_id", "aws_secret_access_key")
 # What a profile says whose keys are fetched from elsewhere, again and again.
 FETCHED = ("role_arn", "sso_session", "sso_start_url", "credential_process", "login_session")
@@ -31,7 +33,7 @@ def found_logins(environment: Mapping[str, str], home: Path) -> Iterator[FoundLo
         secret := environment.get("AWS_SECRET_ACCESS_KEY")
     ):
         yield FoundLogin(
-            name="environment",
+            name=ACCOUNT,
             source="the variable AWS_ACCESS_KEY_ID",
             provider=region,
             credentials=AccessKey(key, secret, environment.get("AWS_SESSION_TOKEN") or None),
@@ -46,7 +48,12 @@ def _of_profile(name: str, profile: Section, region: str | None, *, is_own: bool
     problem: str | None = None
     credentials: AccessKey | None = None
     if "endpoint_url" in profile:
-        problem = "its endpoint_url is none of AWS's: store it as an account of s3 or eucalyptus"
+        # An account holds no endpoint of EC2: only the server's own profile leads there.
+        if not is_own:
+            problem = (
+                "its endpoint_url is none of AWS's: start the server with AWS_PROFILE for it, "
+                "or store it as an account of s3 or eucalyptus"
+            )
     elif all(profile.get(key) for key in KEYS) and not any(key in profile for key in FETCHED):
         credentials = AccessKey(
             profile[KEYS[0]], profile[KEYS[1]], profile.get("aws_session_token") or None
@@ -57,5 +64,9 @@ def _of_profile(name: str, profile: Section, region: str | None, *, is_own: bool
         chosen = "AWS_PROFILE" if name != DEFAULT else "no AWS_PROFILE"
         problem = f"its keys are fetched anew each time: start the server with {chosen} for it"
     return FoundLogin(
-        name=name, source=source, provider=provider, credentials=credentials, problem=problem
+        name=ACCOUNT if name == DEFAULT else name,
+        source=source,
+        provider=provider,
+        credentials=credentials,
+        problem=problem,
     )

@@ -84,6 +84,7 @@ ENDINGS = ("nimbi.yml", "nimbi.yaml")
 
 # Kinds of addresses that ssh can connect to, the best first.
 REACHABLE = ("ipv4", "hostname", "ipv6")
+SSH_PORT = 22
 
 # Each host is in a group of each of these: `account_aws`.
 GROUPED = ("account", "state", "realm_id")
@@ -192,7 +193,9 @@ def variables_of(instance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the variables of a host: how to reach it, and all that is known of it."""
     found = {f"nimbi_{name}": value for name, value in instance.items() if name != "extra"}
     login = found.pop("nimbi_login", None) or {}
-    endpoint = reachable([*instance["public_addresses"], *instance["private_addresses"]])
+    port = login.get("port")
+    addresses = [*instance["public_addresses"], *instance["private_addresses"]]
+    endpoint = reachable([{**each, "port": port} for each in addresses] if port else addresses)
     told = {
         "ansible_host": endpoint.get("address"),
         "ansible_port": endpoint.get("port"),
@@ -202,6 +205,9 @@ def variables_of(instance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reachable(endpoints: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the address to connect to: a public one before a private one; empty without any."""
+    """Return the address to connect to: a public one before a private one; empty without any.
+
+    An address with a port of its own is that of another service, unless there is no other.
+    """
     usable = [endpoint for endpoint in endpoints if endpoint["kind"] in REACHABLE]
-    return usable[0] if usable else {}
+    return min(usable, key=lambda one: one.get("port") not in {None, SSH_PORT}, default={})
