@@ -104,8 +104,10 @@ class ConformsToReading(Conformance):
         self, cloud: Cloud, at: tuple[str, ...], several: tuple[str, ...]
     ) -> None:
         for thing in (await self.things(cloud, at))[:LOOKED_AT]:
-            alone = await cloud.call(self.operation("get"), *at, thing.id)
-            assert self.as_listed(alone) == self.as_listed(thing)
+            alone = self.as_listed(await cloud.call(self.operation("get"), *at, thing.id))
+            if alone != self.as_listed(thing):
+                # What becomes ready by itself has done so between the two; then a list tells it.
+                assert alone in map(self.as_listed, await self.things(cloud, at))
 
     @needs("page")
     async def test_every_reference_leads_to_a_thing(
