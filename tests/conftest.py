@@ -17,8 +17,15 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests of the OpenStack that starts meanwhile come last."""
-    items.sort(key=lambda item: "openstack_target" in getattr(item, "fixturenames", ()))
+    """Let what takes minutes come first, and tests of the OpenStack that starts meanwhile last."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if "openstack_target" in getattr(item, "fixturenames", ()):
+        return 2
+    # Begun late, it would have the other processes wait for it at the end.
+    return 0 if item.get_closest_marker("minutes") else 1
 
 
 @pytest.fixture(scope="session")

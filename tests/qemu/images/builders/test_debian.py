@@ -58,16 +58,17 @@ async def booted(own: Hypervisor, image: Image, boot: str) -> list[str]:
     guest = await own.create(spec)
     guest = await own.wait(guest.id, frozenset({State.RUNNING, State.ERROR}), BOOT_S)
     assert guest.state is State.RUNNING, (guest.reason, await own.console(guest.id))
-    said = await own.run(guest.id, CHECKS, private, user="debian", within_s=180)
+    said = await own.run(guest.id, CHECKS, private, user="debian", within_s=480)
     assert said.exit_code == 0, said
-    async with agent(own.root / "guests" / guest.id / "agent.sock", 60) as line:
-        assert (await line.ask("guest-get-osinfo", 30))["id"] == "debian"
+    async with agent(own.root / "guests" / guest.id / "agent.sock", 180) as line:
+        assert (await line.ask("guest-get-osinfo", 90))["id"] == "debian"
     await own.stop(guest.id, within_s=120)
     await own.wait(guest.id, frozenset({State.STOPPED}), BOOT_S)
     return said.out.decode().split("\n")[:-1]
 
 
 # The two boots keep two processors busy; one after the other they would take twice as long.
+@pytest.mark.minutes
 @pytest.mark.slow
 @pytest.mark.guest
 async def test_a_debian_image_boots_by_bios_and_by_uefi(
