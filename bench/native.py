@@ -32,7 +32,7 @@ def measure(place: Path) -> list[Line]:
     token = asyncio.run(first_token(Settings(state_dir=str(state / "state"))))
     with (
         nginx(place / "nginx-native") as floor,
-        nimbi(state, "nimbi", {"API_FRONTEND": "native"}) as ours,
+        nimbi(state, "nimbi") as ours,
     ):
         with SyncClient(ours.url, token) as client:
             client.accounts.create(NewAccount(id="mock", driver="mock", credentials=LOGIN))

@@ -25,7 +25,7 @@ from nimbi.observability.logs import Format, configure
 from nimbi.observability.metrics import CONTENT_TYPE, Metrics
 from nimbi.observability.requests import App, Message, Observed, Receive, Scope, Send
 from nimbi.observability.sink import Sink
-from nimbi.settings import Settings, SettingsError
+from nimbi.settings import ACCOUNTS, Settings, SettingsError
 from nimbi.store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ METRICS = "/metrics"
 CONSOLES = "/consoles"
 NATIVE = "/v1"
 OWN = frozenset({HEALTH, METRICS})
-
-# The driver that shows accounts.
-ACCOUNTS = "nimbi"
 
 # How often a worker tells the others how many sessions it has open.
 TELL_EVERY_S = 5.0

@@ -14,6 +14,8 @@ from msgspec import Meta
 FRONTENDS = ("deltacloud", "consoles", "native")
 # Who serves one cloud to Deltacloud's clients need not pay for a database.
 USUAL_FRONTENDS = ("deltacloud", "consoles")
+# The driver behind which are the accounts: who names it has a database anyway, and gets them all.
+ACCOUNTS = "nimbi"
 
 
 class SettingsError(Exception):
@@ -71,7 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
         tuple[str, ...],
         _meta(
             f"The protocols to speak, a list with commas: {', '.join(FRONTENDS)}. The last, "
-            "the API of accounts, needs a database.",
+            "the API of accounts, needs a database; it is spoken when it is named here, or when "
+            "the driver is nimbi.",
             "API_FRONTEND",
             "-f --frontend",
             "NAME",
@@ -286,6 +289,8 @@ def load(
     values |= _from_environment(os.environ if environment is None else environment)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     values |= {key: _checked(key, value, "flags", strict=False) for key, value in given.items()}
+    if values.get("driver") == ACCOUNTS:
+        values.setdefault("frontends", FRONTENDS)
     return _whole(Settings(**values, drivers=drivers))
 
 

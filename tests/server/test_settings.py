@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nimbi.settings import SETTINGS, USUAL_FRONTENDS, Settings, SettingsError, load
+from nimbi.settings import FRONTENDS, SETTINGS, USUAL_FRONTENDS, Settings, SettingsError, load
 
 
 def file_of(tmp_path: Path, text: str) -> Path:
@@ -24,8 +24,10 @@ def test_defaults_are_those_of_the_original_server() -> None:
     assert settings.driver is None
 
 
-def test_all_front_ends_are_served_unless_some_are_named() -> None:
+def test_the_api_of_accounts_is_served_to_who_has_accounts_unless_others_are_named() -> None:
     assert load({}, {}).frontends == USUAL_FRONTENDS
+    assert load({"driver": "nimbi"}, {}).frontends == FRONTENDS
+    assert load({"driver": "nimbi", "frontends": ("consoles",)}, {}).frontends == ("consoles",)
     assert load({"frontends": ("consoles",)}, {}).frontends == ("consoles",)
 
 
