@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 .SUFFIXES:
 # The programs start often, and are not compiled anew each time.
 export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help setup packages demo demo-openstack test openstack openstack-begun test-openstack openstack-down \
+.PHONY: help setup packages demo demo-openstack test test-all openstack openstack-begun test-openstack openstack-down \
 	check bench docs constraints clean
 
 VENV := .venv
@@ -69,6 +69,9 @@ demo-openstack: $(READY) openstack ## The same program on a real OpenStack
 
 test: packages openstack-begun $(READY) ## Run all tests
 	@trap 'exit 130' INT TERM; trap '$(OPENSTACK) end' EXIT; $(BIN)/python -m pytest -q -n 3
+
+test-all: ## Run all tests, with all cases of suites that run over several variants
+	@NIMBI_ALL_CASES=1 $(MAKE) test
 
 # In the background: it takes minutes, and the tests that need it come last. What the others need is
 # installed before, since one installation waits for the other.

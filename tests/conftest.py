@@ -1,10 +1,24 @@
 """What holds for all tests."""
 
 import asyncio
+import os
+import re
 from collections.abc import Iterator
 
 import pytest
 from tests.targets import postgres
+
+# Set to have all cases of the suites below; `make test-all` does.
+ALL_CASES = "NIMBI_ALL_CASES"
+
+# Where the conformance suite runs once more, over something that another run of it has met whole: a
+# dialect, a rung of the ladder, a mock with faults. There one case of each test is enough.
+AGAIN = re.compile(
+    r"drivers/(?:eucalyptus/test_conformance|s3/test_other_stores)[.]py::"
+    r"|drivers/local/test_networking_conformance[.]py::.*\[user(?:ns)?\b"
+    r"|drivers/mock/test_conformance[.]py::.*\[faulty\b"
+)
+VARIANT = re.compile(r"\[(?:user|userns|faulty)\b")
 
 
 def pytest_configure() -> None:
@@ -16,9 +30,26 @@ def pytest_configure() -> None:
     asyncio.set_event_loop(None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let what takes minutes come first, and tests of the OpenStack that starts meanwhile last."""
+    if not os.environ.get(ALL_CASES):
+        seen: set[str] = set()
+        left = [item for item in items if _is_known(item.nodeid, seen)]
+        config.hook.pytest_deselected(items=left)
+        out = set(map(id, left))
+        items[:] = [item for item in items if id(item) not in out]
     items.sort(key=_turn)
+
+
+def _is_known(nodeid: str, seen: set[str]) -> bool:
+    """Return whether this is a further case of a test in a suite that runs once more."""
+    if not AGAIN.search(nodeid):
+        return False
+    variant = VARIANT.search(nodeid)
+    test = nodeid.partition("[")[0] + (variant[0] if variant else "")
+    known = test in seen
+    seen.add(test)
+    return known
 
 
 def _turn(item: pytest.Item) -> int:
