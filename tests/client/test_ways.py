@@ -9,6 +9,7 @@ import pytest
 from tests.client.desk import WAYS, Desk, Reply, Way, opened, problem
 
 from nimbi.driver.compute import Instances
+from nimbi.driver.storage import Volumes
 from nimbi.model.buckets import BlobCondition, ByteRange, NewBlob
 from nimbi.model.errors import NotFound, Throttled, Unauthorized, UnknownOutcome, Unsupported
 from nimbi.model.instances import InstanceState, NewInstance
@@ -190,6 +191,12 @@ async def test_a_rehearsal_asks_for_a_dry_run(way: Way, desk: Desk) -> None:
     new = NewInstance(image_id="img")
     await way.do(lambda client: client.account("aws").rehearse(Instances.create, new))
     assert desk.asked[0].target == "/v1/accounts/aws/instances?dry_run=true"
+
+
+async def test_a_rehearsal_is_of_all_arguments_however_they_are_told(way: Way, desk: Desk) -> None:
+    await way.do(lambda client: client.account("aws").rehearse(Volumes.resize, "vol", size_gib=7))
+    assert desk.asked[0].target == "/v1/accounts/aws/volumes/vol/resize?dry_run=true"
+    assert desk.asked[0].json == {"size_gib": 7}
 
 
 async def test_wishes_about_a_call_are_told_in_whole_seconds(way: Way, desk: Desk) -> None:

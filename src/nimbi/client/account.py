@@ -86,9 +86,11 @@ class _Account:
         request = request_of(route, self.id, arguments, self.wishes)
         return route, arguments, self.core.ask(request, open=route.answer == "stream")
 
-    def _rehearsal(self, operation: Callable[..., Any], args: tuple[Any, ...]) -> Flow[Received]:
+    def _rehearsal(
+        self, operation: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]
+    ) -> Flow[Received]:
         route = route_of(operation)
-        arguments = bound(route, args, {})
+        arguments = bound(route, args, named)
         return self.core.ask(request_of(route, self.id, arguments, self.wishes, dry_run=True))
 
 
@@ -188,13 +190,10 @@ class AccountClient(_Account, Looping):
         return await self.transport.console(ticket)
 
     async def rehearse(
-        self, operation: Callable[Concatenate[Any, P], Any], *args: P.args, **_named: P.kwargs
+        self, operation: Callable[Concatenate[Any, P], Any], *args: P.args, **named: P.kwargs
     ) -> None:
-        """Check all of a call short of acting. Raises what the call would raise, as far as known.
-
-        Arguments are told by position.
-        """
-        await arun(self._rehearsal(operation, args), self.transport)
+        """Check a call short of acting. Raises what the call would raise, as far as told."""
+        await arun(self._rehearsal(operation, args, named), self.transport)
 
     async def each(
         self, operation: Callable[..., Awaitable[Page[T]]], *args: Any, where: Any = None
@@ -272,10 +271,10 @@ class SyncAccountClient(_Account, Blocking):
         return cast("T", SyncContent(facts, cast("Answer", received.open)))
 
     def rehearse(
-        self, operation: Callable[Concatenate[Any, P], Any], *args: P.args, **_named: P.kwargs
+        self, operation: Callable[Concatenate[Any, P], Any], *args: P.args, **named: P.kwargs
     ) -> None:
         """Check all of a call short of acting, as AccountClient.rehearse."""
-        run(self._rehearsal(operation, args), self.transport)
+        run(self._rehearsal(operation, args, named), self.transport)
 
     def each(
         self, operation: Callable[..., Awaitable[Page[T]]], *args: Any, where: Any = None
