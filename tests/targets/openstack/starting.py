@@ -2,11 +2,17 @@
 
 import os
 
+from tests.targets.openstack.knocking import is_open
 from tests.targets.openstack.processes import Processes
-from tests.targets.openstack.settings import LOG, PYTHON, READY, ROOT, RUN
+from tests.targets.openstack.settings import LOG, PORTS, PYTHON, READY, ROOT, RUN
 
 STARTER = "starter"  # its log tells how far it has come
 BEGUN = RUN / "start" / "begun"
+
+
+def is_ready() -> bool:
+    """Return whether the cloud answers. What a machine that went down left does not count."""
+    return READY.exists() and is_open(PORTS["keystone"])
 
 
 def is_starting() -> bool:
@@ -16,7 +22,8 @@ def is_starting() -> bool:
 
 def begin() -> None:
     """Install what is missing and start the cloud, in the background; return at once."""
-    if not READY.exists():
+    if not is_ready():
+        READY.unlink(missing_ok=True)
         command = [PYTHON, "-m", "tests.targets.openstack", "up"]
         _starters().start(STARTER, command, {"PYTHONPATH": str(ROOT)})
         BEGUN.touch()

@@ -5,8 +5,8 @@ import time
 from typing import NoReturn
 
 import pytest
-from tests.targets.openstack.settings import KEYSTONE, LOG, READY
-from tests.targets.openstack.starting import STARTER, is_starting
+from tests.targets.openstack.settings import KEYSTONE, LOG
+from tests.targets.openstack.starting import STARTER, is_ready, is_starting
 
 PATIENCE_S = 900.0
 
@@ -17,11 +17,11 @@ def cloud() -> str:
     Skips the test where no cloud is being started, and fails it on a CI server, which has one.
     """
     until = time.monotonic() + PATIENCE_S
-    while not READY.exists():
+    while not is_ready():
         if not is_starting():
-            _missing(f"no OpenStack runs here; as root, `make openstack` starts one: {_log()}")
+            _missing(f"no OpenStack runs here; as root, `make openstack` starts one: {_logs()}")
         if time.monotonic() > until:
-            _missing(f"OpenStack was not there after {PATIENCE_S:.0f} s: {_log()}")
+            _missing(f"OpenStack was not there after {PATIENCE_S:.0f} s: {_logs()}")
         time.sleep(0.5)
     return KEYSTONE
 
@@ -32,6 +32,8 @@ def _missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def _log() -> str:
-    log = LOG / f"{STARTER}.log"
-    return log.read_text()[-2000:] if log.exists() else f"there is no {log}"
+def _logs() -> str:
+    """Return how far the start came, and what Keystone said last: whether it ever was there."""
+    logs = [LOG / f"{name}.log" for name in (STARTER, "keystone")]
+    ends = (log.read_text(errors="replace")[-2000:] for log in logs if log.exists())
+    return "\n".join(ends) or f"there is no log in {LOG}"
