@@ -18,14 +18,22 @@ def main(what: str) -> None:
     elif os.geteuid():
         raise Failed("a cloud needs root")
     elif what == "begin":
+        _clear_up()
         starting.begin()
     elif what == "up":
+        _clear_up()
         cloud.install()
         cloud.up()
     elif what in ("down", "purge"):
         stop(purge=what == "purge")
     else:
         raise Failed(f"{what} is not known: {__doc__}")
+
+
+def _clear_up() -> None:
+    """Begin anew where a machine went down with the cloud: nobody trusts what that left."""
+    if cloud.was_cut_off():
+        cloud.down(purge=True)
 
 
 def stop(*, purge: bool) -> None:

@@ -84,6 +84,12 @@ def up() -> None:
         _tell("ready")
 
 
+def was_cut_off() -> bool:
+    """Return whether the cloud was started, and not stopped, and nothing of it lives."""
+    own = processes()
+    return bool(own.started()) and not any(map(own.alive, own.started()))
+
+
 def down(*, purge: bool = False) -> None:
     """Stop what was started, and only that; keep the state unless it is to go, too."""
     if not RUN.exists():
