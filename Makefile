@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 # The programs start often, and are not compiled anew each time.
 export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help setup packages demo demo-openstack test test-all openstack openstack-begun test-openstack openstack-down \
-	check bench docs constraints clean
+	check crash-points soak bench docs constraints clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,8 @@ STORES := swift-proxy-server:swift-proxy swift-account-server:swift-account \
 	swift-ring-builder:swift memcached:memcached
 # What several servers share; the tests run one of their own.
 DATABASE := installed:postgresql
+# What reads the files in deploy/.
+TELEMETRY := promtool:prometheus
 # A real OpenStack, by Debian's own Python, whose packages it is made of.
 OPENSTACK := /usr/bin/python3 -m tests.targets.openstack
 PEERS := s3cmd:s3cmd aws:awscli nginx:nginx-light wrk:wrk curl:curl
@@ -76,7 +78,7 @@ test-all: ## Run all tests, with all cases of suites that run over several varia
 # In the background: it takes minutes, and the tests that need it come last. What the others need is
 # installed before, since one installation waits for the other.
 openstack-begun:
-	@if ! .ci/packages $(STORES) $(DATABASE) && [ "$${CI:-}" = true ]; then exit 1; fi
+	@if ! .ci/packages $(STORES) $(DATABASE) $(TELEMETRY) && [ "$${CI:-}" = true ]; then exit 1; fi
 	@if [ "$$(id -u)" = 0 ] && .ci/packages /usr/bin/python3:python3; then $(OPENSTACK) begin; fi
 
 openstack: ## Start the real OpenStack of the tests, as root; it stays until openstack-down
@@ -96,6 +98,15 @@ check: $(READY) ## Lint, format, types, layers, generated docs
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m cogapp --check $(GENERATED)
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
+
+crash-points: $(READY) ## Kill each job's process at every call and commit, and print what comes of it
+	@.ci/packages $(DATABASE)
+	@$(BIN)/python -m tests.crash
+
+# Longer: make soak SOAK="--seconds 600 --clients 128".
+soak: $(READY) ## Load three servers with faults and kills for three minutes, and count what is lost
+	@.ci/packages $(DATABASE)
+	@$(BIN)/python -m tests.soak $(SOAK)
 
 bench: $(READY) ## Measure, as ratios against nginx, a bare route and bare QEMU
 	@.ci/packages $(PEERS) $(MACHINES)

@@ -7,11 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import (
+    access,
     blobs,
     cli,
     ec2,
     guests,
+    jobs,
     local_blobs,
+    metering,
     native,
     one_list,
     openstack,
@@ -34,6 +37,9 @@ MEASURES = {
     "starting": starting.measure,
     "cli": cli.measure,
     "one list": one_list.measure,
+    "jobs": jobs.measure,
+    "metering": metering.measure,
+    "role check": access.measure,
     "guests": guests.measure,
 }
 

@@ -21,7 +21,8 @@ LONGER: dict[str, str] = {}
 # driver's SDK stands with its driver alone.
 LIBRARIES = {
     "api": {"msgspec"},
-    "broker": {"argon2", "msgspec"},
+    "broker": {"argon2", "croniter", "httptools", "joserfc", "msgspec", "sqlalchemy"},
+    "cli/doctor": {"click", "cryptography", "msgspec", "sqlalchemy"},
     "cli": {"click", "msgspec", "rich", "yaml"},
     "client": {"aiohttp", "msgspec"},
     "connection": {"uvicorn"},
@@ -40,6 +41,7 @@ LIBRARIES = {
     "gateway": {"msgspec"},
     "listener": {"uvicorn"},
     "model": {"msgspec"},
+    "observability/figures": {"prometheus_client", "sqlalchemy"},
     "observability": {"msgspec", "prometheus_client", "structlog"},
     "outgoing": {"uvicorn"},
     "qemu": {"cryptography", "pycdlib"},

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ from nimbi.settings import ACCOUNTS, Settings, SettingsError
 from nimbi.store.errors import StoreError
 
 if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+    from nimbi.broker.openid.provider import OpenIdOptions
     from nimbi.broker.site import Broker, Options
     from nimbi.frontends.consoles.app import ConsolesApp
 
@@ -157,10 +161,23 @@ def needs_broker(settings: Settings) -> bool:
 
 def broker_options(settings: Settings) -> "Options":
     """Return what the settings say of the broker."""
+    from nimbi.broker.health.letters import mail_server
     from nimbi.broker.site import Options
     from nimbi.store.place import url_of
 
     state = settings.state_path()
+    mail = None
+    if settings.mail_server is not None:
+        try:
+            mail = mail_server(
+                settings.mail_server,
+                settings.mail_from,
+                settings.mail_user,
+                settings.mail_password,
+                settings.mail_ca_file,
+            )
+        except StoreError as error:
+            raise SettingsError(str(error)) from error
     return Options(
         database=settings.database or url_of(state / "nimbi.db"),
         key_file=Path(settings.key_file) if settings.key_file else state / "nimbi.key",
@@ -168,6 +185,31 @@ def broker_options(settings: Settings) -> "Options":
         environment=os.environ,
         private_endpoints=settings.private_endpoints,
         polls=settings.polls,
+        mail=mail,
+        openid=_openid(settings),
+        audit_age=timedelta(days=settings.audit_days) if settings.audit_days else None,
+    )
+
+
+def _openid(settings: Settings) -> "OpenIdOptions | None":
+    from nimbi.broker.openid.provider import OpenIdOptions, check_url
+
+    if settings.openid_issuer is None or settings.openid_client_id is None:
+        return None
+    try:
+        check_url(settings.openid_issuer, settings.openid_issuer)
+    except CloudError as error:
+        raise SettingsError(f"openid_issuer: {error}") from error
+    return OpenIdOptions(
+        issuer=settings.openid_issuer,
+        client_id=settings.openid_client_id,
+        client_secret=settings.openid_client_secret,
+        scopes=settings.openid_scopes,
+        creates=settings.openid_creates,
+        tenant=settings.openid_tenant,
+        groups_claim=settings.openid_groups_claim,
+        hours=settings.openid_hours,
+        callback=settings.openid_callback,
     )
 
 
@@ -177,11 +219,13 @@ class _Opened:
     def __init__(self, settings: Settings, clouds: Clouds, registry: Registry) -> None:
         # Without accounts there is no database to load the code of.
         from nimbi.broker.driver import accounts_driver
+        from nimbi.observability.figures import Figures
 
         self._options = broker_options(settings)
         self._clouds = clouds
         self._registry = registry
         self._broker: Broker | None = None
+        self._figures = Figures()
         registry.add(accounts_driver(self.get))
 
     def get(self) -> "Broker":
@@ -189,6 +233,10 @@ class _Opened:
         if self._broker is None:
             raise CloudUnavailable("the server is starting or stopping")
         return self._broker
+
+    async def figures(self) -> "Sequence[Metric]":
+        """Return the numbers that all servers on the database share; none while it is not open."""
+        return await self._figures.read(self._broker.database) if self._broker is not None else ()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Broker"]:
@@ -267,7 +315,8 @@ class _Site:
         self._ledger.flush()
         self._count_open()
         measured = await asyncio.to_thread(self._measurements)
-        return Response(self._metrics.render(measured), media_type=CONTENT_TYPE)
+        families = await self._broker.figures() if self._broker is not None else ()
+        return Response(self._metrics.render(measured, families), media_type=CONTENT_TYPE)
 
     def _measurements(self) -> list[Measurement]:
         # A cloud may be at work in another worker, so those of the settings are asked too.

@@ -228,6 +228,88 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=Tru
             "--polls/--no-polls",
         ),
     ] = True
+    mail_server: Annotated[
+        str | None,
+        _meta(
+            "The server that sends alerts as e-mail: smtp://HOST[:PORT] with STARTTLS, smtps://… "
+            "with TLS from the beginning, smtp+plain://… with neither; without it, none is sent.",
+            "NIMBI_MAIL_SERVER",
+        ),
+    ] = None
+    mail_from: Annotated[str, _meta("The address that e-mail comes from.", "NIMBI_MAIL_FROM")] = (
+        "nimbi@localhost"
+    )
+    mail_user: Annotated[str | None, _meta("The login to the mail server.", "NIMBI_MAIL_USER")] = (
+        None
+    )
+    mail_password: Annotated[
+        str | None, _meta("The password to that login.", "NIMBI_MAIL_PASSWORD")
+    ] = None
+    mail_ca_file: Annotated[
+        str | None,
+        _meta(
+            "PEM file of the authorities that the mail server's certificate may come from; "
+            "without it, the system's.",
+            "NIMBI_MAIL_CA_FILE",
+        ),
+    ] = None
+    openid_issuer: Annotated[
+        str | None,
+        _meta(
+            "Let people sign in through this OpenID Connect provider: its issuer, an https URL.",
+            "NIMBI_OPENID_ISSUER",
+        ),
+    ] = None
+    openid_client_id: Annotated[
+        str | None,
+        _meta("The name that the provider knows this server by.", "NIMBI_OPENID_CLIENT_ID"),
+    ] = None
+    openid_client_secret: Annotated[
+        str | None,
+        _meta("The secret to that name, where it has one.", "NIMBI_OPENID_CLIENT_SECRET"),
+    ] = None
+    openid_scopes: Annotated[
+        str, _meta("What the provider is asked for.", "NIMBI_OPENID_SCOPES")
+    ] = "openid profile email"
+    openid_creates: Annotated[
+        bool,
+        _meta(
+            "Make a user, without any role, of whoever signs in for the first time.",
+            "NIMBI_OPENID_CREATES",
+        ),
+    ] = False
+    openid_tenant: Annotated[
+        str,
+        _meta("The id of the domain or project of such users.", "NIMBI_OPENID_TENANT"),
+    ] = "root"
+    openid_groups_claim: Annotated[
+        str | None,
+        _meta(
+            "The claim that names groups: who signs in is in those of its domain that have such "
+            "names, for as long as the provider says so.",
+            "NIMBI_OPENID_GROUPS_CLAIM",
+        ),
+    ] = None
+    openid_hours: Annotated[
+        float,
+        _meta("How many hours such a sign-in lasts.", "NIMBI_OPENID_HOURS", gt=0, le=8784),
+    ] = 12.0
+    openid_callback: Annotated[
+        str | None,
+        _meta(
+            "The URL of /v1/openid/callback as browsers reach it; without it, as requests tell.",
+            "NIMBI_OPENID_CALLBACK",
+        ),
+    ] = None
+    audit_days: Annotated[
+        int,
+        _meta(
+            "How many days it is kept who did what; 0 keeps it for ever.",
+            "NIMBI_AUDIT_DAYS",
+            ge=0,
+            le=36525,
+        ),
+    ] = 400
     drivers: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -359,6 +441,8 @@ def _whole(settings: Settings) -> Settings:
         raise SettingsError(f"no front end is named; there are: {', '.join(FRONTENDS)}")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SettingsError("HTTPS needs both a certificate (tls_cert) and its key (tls_key)")
+    if bool(settings.openid_issuer) != bool(settings.openid_client_id):
+        raise SettingsError("sign-ins need both openid_issuer and openid_client_id")
     if bool(settings.user) != bool(settings.password):
         raise SettingsError("a login for every request needs both a user and a password")
     return settings

@@ -12,11 +12,17 @@ from typing import Any
 from tests.broker.sites import BEAT, Site, open_site
 
 from nimbi.broker.access import ADMIN
+from nimbi.broker.audit import Audit
 from nimbi.broker.calls import AccountUse, Ground
+from nimbi.broker.limits import Limits
+from nimbi.broker.sizing import NoPrices, Sizing
 from nimbi.driver.compute import Instances
 from nimbi.drivers.mock import DRIVER
 from nimbi.gateway.registry import Registry
 from nimbi.model.instances import NewInstance
+from nimbi.store.audit import AuditStore
+from nimbi.store.holdings import HoldingStore
+from nimbi.store.limits import LimitStore
 from nimbi.store.sealing import Keyring
 
 
@@ -43,7 +49,12 @@ async def make(site: Site, account: str, token: str, holder: str) -> str:
     ground = Ground(
         accounts=site.accounts,
         clouds=site.pool,
+        database=site.database,
         intents=site.intents,
+        holdings=HoldingStore(site.database),
+        limits=Limits(LimitStore(site.database)),
+        sizing=Sizing(site.store, NoPrices()),
+        audit=Audit(AuditStore(site.database)),
         inventory=site.inventory,
         holder=holder,
     )

@@ -12,6 +12,7 @@ from nimbi.model.errors import (
     CloudUnavailable,
     Conflict,
     NotFound,
+    OutOfCapacity,
     Throttled,
     Timeout,
     UnknownOutcome,
@@ -36,6 +37,22 @@ async def test_a_create_is_tried_again_with_the_same_token(cloud, script, instan
     assert await cloud.instances.create(NewInstance(image_id="a")) == instance()
     first, second = (call[1].token for call in script.calls)
     assert first == second is not None
+
+
+@pytest.mark.parametrize("lost", [Timeout("l"), UnknownOutcome("u")], ids=lambda e: e.code)
+@pytest.mark.parametrize("refusal", [OutOfCapacity("o"), NotFound("n"), Conflict("c")])
+async def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_made(
+    cloud, script, lost, refusal
+):
+    script["instances.create"] = [lost, refusal]
+    with pytest.raises(UnknownOutcome, match=refusal.message):
+        await cloud.instances.create(NewInstance(image_id="a"))
+
+
+async def test_a_refusal_after_one_that_did_nothing_stays_what_it_is(cloud, script):
+    script["instances.create"] = [Throttled("t"), OutOfCapacity("o")]
+    with pytest.raises(OutOfCapacity):
+        await cloud.instances.create(NewInstance(image_id="a"))
 
 
 @pytest.mark.parametrize("error", PASSING[1:], ids=lambda e: e.code)

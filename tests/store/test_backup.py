@@ -7,13 +7,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
+from tests.store.rows import row_of, tables
 from tests.store.samples import START, account, at, thing
 
 from nimbi.model.webhooks import Webhook
 from nimbi.store.accounts import AccountStore
 from nimbi.store.accounts import bound_to as account_name
 from nimbi.store.answers import AnswerStore, Remembered
-from nimbi.store.backup import back_up, restore
+from nimbi.store.backup import KEPT, back_up, restore
 from nimbi.store.database import Database, open_database
 from nimbi.store.errors import NewerSchema, SealError, StoreError
 from nimbi.store.events import EventStore
@@ -22,6 +24,7 @@ from nimbi.store.keys import new_key
 from nimbi.store.leases import LeaseStore
 from nimbi.store.people import PeopleStore
 from nimbi.store.resealing import in_use, reseal
+from nimbi.store.schema import counters
 from nimbi.store.sealing import Keyring
 from nimbi.store.webhooks import WebhookStore
 from nimbi.store.webhooks import bound_to as webhook_name
@@ -75,6 +78,27 @@ async def test_a_backup_brings_back_what_there_was(
         assert [event.id for event in await EventStore(database).after(0)][-1] == 10
     left = [path.name for path in tmp_path.iterdir() if "backup" in path.name]  # noqa: ASYNC240
     assert (left, stat.S_IMODE(file.stat().st_mode)) == (["backup"], 0o600)
+
+
+@pytest.mark.parametrize(("of", "to"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
+async def test_a_row_of_every_table_comes_back_but_of_who_is_at_work_now(
+    of: str, to: str, new_url: Callable[..., str], tmp_path: Path
+) -> None:
+    source, target, file = new_url(of, "of"), new_url(to, "to"), tmp_path / "backup"
+    async with open_database(source) as database, database.writing() as connection:
+        await connection.execute(update(counters).values(value=3))
+        for table in tables():
+            await connection.execute(table.insert().values(row_of(table)))
+    await back_up(source, file)
+    await restore(target, file)
+    assert {table.name for table in tables()} - {table.name for table in KEPT} == {
+        "attempts",
+        "leases",
+    }
+    async with open_database(target) as database, database.reading() as connection:
+        for table in tables():
+            rows = [dict(row._mapping) for row in await connection.execute(select(table))]
+            assert (row_of(table) in rows) == (table in KEPT), table.name
 
 
 async def test_a_backup_of_a_newer_program_is_refused_and_changes_nothing(

@@ -1,6 +1,7 @@
 """Who may do which operation on which account: one function says so."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -8,29 +9,66 @@ import msgspec
 from nimbi.driver.capabilities import BY_ID, INTERFACES
 from nimbi.model.accounts import NAME
 from nimbi.model.errors import Forbidden, Invalid
+from nimbi.model.people import ALLOW_ALL, OPERATOR, ROOT, Effect, Owner, Rule
 from nimbi.model.tokens import EVERYTHING, Scope
 
 READ = "read"
 
-# What the broker itself has, beside the collections of clouds.
-OWN = frozenset({"accounts", "drivers", "events", "inventory", "orphans", "tokens", "webhooks"})
-# Of its operations, those that change nothing.
+# What the broker itself has, beside the collections of clouds: by collection the operations that
+# change nothing, and those that change something.
+OWN: Mapping[str, tuple[str, str]] = {
+    "accounts": (
+        "page get capabilities lends",
+        "create change destroy test own_login move lend unlend",
+    ),
+    "alerts": ("page get", "create update destroy acknowledge"),
+    "audit": ("page export verify", "prune"),
+    "bills": ("page get", "create"),
+    "budgets": ("page get", "create update destroy"),
+    "checks": ("page get", "create update destroy"),
+    "domains": ("page get", "create update destroy"),
+    "drivers": ("page get", ""),
+    "events": ("page", ""),
+    "grants": ("page get", "create destroy"),
+    "holdings": ("page", "update"),
+    "groups": ("page get", "create destroy add_member remove_member"),
+    "inventory": ("page", "refresh"),
+    "jobs": ("page get log", "create cancel"),
+    "limits": ("page get", "set destroy"),
+    "objectives": ("page get", "create update destroy"),
+    "orphans": ("page", "adopt destroy"),
+    "prices": ("page get", "create import destroy"),
+    "projects": ("page get", "create update destroy"),
+    "quotas": ("page get", "set destroy recount"),
+    "roles": ("page get", "create update destroy"),
+    "schedules": ("page get", "create update destroy"),
+    "silences": ("page get", "create destroy"),
+    "tokens": ("page get", "create destroy"),
+    "usage": ("page get", ""),
+    "users": ("page get", "create update destroy"),
+    "webhooks": ("page get", "create enable destroy"),
+}
 OWN_READING = frozenset(
-    {
-        "accounts.page",
-        "accounts.get",
-        "accounts.capabilities",
-        "drivers.page",
-        "drivers.get",
-        "events.page",
-        "inventory.page",
-        "orphans.page",
-        "tokens.page",
-        "tokens.get",
-        "webhooks.page",
-        "webhooks.get",
-    }
+    f"{name}.{verb}" for name, verbs in OWN.items() for verb in verbs[0].split()
 )
+OWN_CHANGING = frozenset(
+    f"{name}.{verb}" for name, verbs in OWN.items() for verb in verbs[1].split()
+)
+# All operations there are: what a role can allow.
+CATALOG = frozenset(BY_ID) | OWN_READING | OWN_CHANGING
+
+# Stands for the operations that later versions bring.
+TO_COME = "operations.to_come"
+
+# What concerns the whole installation: only who acts in the root domain may do it.
+OF_SITE = frozenset({"accounts.own_login", "audit.verify", "audit.prune", "quotas.recount"})
+# What concerns an account and all who use it: only for its owner tenant and those above.
+OF_OWNER = (
+    frozenset(o for o in OWN_CHANGING if o.startswith("accounts."))
+    | {"orphans.page", "orphans.adopt", "orphans.destroy", "accounts.lends"}
+) - {"accounts.create", "accounts.own_login"}
+# What names an account that is not there yet.
+BRINGING = frozenset({"accounts.create", "accounts.own_login"})
 
 MOST_SCOPES = 50
 
@@ -42,12 +80,32 @@ HANDING_OUT = frozenset({"instances.console_link", "blobs.link"})
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever is logged in. `id` is that of the token, or `admin`; `name` is for people."""
+    """Whoever is logged in. `id` is that of the token, or `admin`; `name` is for people.
+
+    `user` is the id of whom the token belongs to. It acts in `tenant`, whose path from the root
+    domain is `path`; `rules` are what the user's roles come to there, the first that stands for an
+    operation decides. `accounts` are those that may be used there, `owned` those that belong to
+    the tenant or to one below, `below` the ids of the tenant and all below it; None stands for all.
+    `allowed` are the operations that `rules` allow, None when nobody has looked yet.
+    """
 
     id: str
     name: str
     scopes: tuple[Scope, ...]
     expires_at: datetime | None = None
+    user: str = OPERATOR
+    tenant: str = ROOT
+    path: tuple[str, ...] = (ROOT,)
+    rules: tuple[Rule, ...] = ALLOW_ALL
+    accounts: frozenset[str] | None = None
+    owned: frozenset[str] | None = None
+    below: frozenset[str] | None = None
+    allowed: frozenset[str] | None = None
+
+    @property
+    def owner(self) -> Owner:
+        """Return what is kept of the caller where something goes on after its request."""
+        return Owner(user=self.user, name=self.name, tenant=self.tenant, scopes=self.scopes)
 
 
 ADMIN = Caller(id="admin", name="admin", scopes=(Scope(),))
@@ -62,8 +120,35 @@ def may(caller: Caller, operation: str, account: str | None) -> bool:
     # Twice on the path of each request: a generator takes longer than all the rest.
     for scope in caller.scopes:
         if scope.account in (EVERYTHING, account) and _holds(scope.operations, operation):
-            return True
+            break
+    else:
+        return False
+    if caller.tenant != ROOT and not _is_within(caller, operation, account):
+        return False
+    if caller.allowed is not None:
+        return operation in caller.allowed
+    return allows(caller.rules, operation)
+
+
+def allows(rules: tuple[Rule, ...], operation: str) -> bool:
+    """Return whether rules allow an operation: the first that stands for it decides."""
+    for rule in rules:
+        if _holds(rule.operations, operation):
+            return rule.effect is Effect.ALLOW
     return False
+
+
+def may_touch(caller: Caller, path: tuple[str, ...]) -> bool:
+    """Return whether what belongs to a tenant is the caller's to see and change.
+
+    `path` is that of the tenant, from the root domain on: it is the caller's own or below that.
+    """
+    return caller.tenant in path
+
+
+def is_below(caller: Caller, tenant: str) -> bool:
+    """Return whether a tenant is the caller's own or below it, as `may_touch` by its id."""
+    return caller.below is None or tenant in caller.below
 
 
 def check(caller: Caller, operation: str, account: str | None) -> None:
@@ -75,6 +160,8 @@ def check(caller: Caller, operation: str, account: str | None) -> None:
 
 def may_see(caller: Caller, account: str) -> bool:
     """Return whether an account is to be shown to a caller: any scope for it will do."""
+    if caller.accounts is not None and account not in caller.accounts:
+        return False
     return any(scope.account in (EVERYTHING, account) for scope in caller.scopes)
 
 
@@ -91,6 +178,21 @@ def covers(caller: Caller, scope: Scope) -> bool:
         own.account in (EVERYTHING, scope.account) and _includes(own.operations, scope.operations)
         for own in caller.scopes
     )
+
+
+def exceeding(own: tuple[Rule, ...], given: tuple[Rule, ...], tenant: str) -> str | None:
+    """Return an operation that rules allow at a tenant and one's own don't; None if there is none.
+
+    Operations that are still to come count too.
+    """
+    if own[:1] == ALLOW_ALL:
+        return None
+    for operation in (*sorted(CATALOG), TO_COME):
+        if operation in OF_SITE and tenant != ROOT:
+            continue
+        if allows(given, operation) and not allows(own, operation):
+            return operation
+    return None
 
 
 def check_scopes(scopes: tuple[Scope, ...]) -> None:
@@ -121,7 +223,19 @@ def _holds(operations: str, operation: str) -> bool:
         return True
     if operations == READ:
         return is_reading(operation)
+    if operations.startswith("*."):
+        return operation.endswith(operations[1:])
     return operations.endswith(".*") and operation.startswith(operations[:-1])
+
+
+def _is_within(caller: Caller, operation: str, account: str | None) -> bool:
+    """Return whether an operation is one for the caller's tenant, which isn't the root domain."""
+    if operation in OF_SITE:
+        return False
+    if account is None or operation in BRINGING:
+        return True
+    among = caller.owned if operation in OF_OWNER else caller.accounts
+    return among is None or account in among
 
 
 def _includes(wide: str, narrow: str) -> bool:

@@ -25,6 +25,7 @@ from nimbi.model.accounts import (
     Problem,
 )
 from nimbi.model.errors import CloudError, Conflict, Invalid, NotFound, Unauthorized
+from nimbi.model.people import ROOT
 from nimbi.store.accounts import AccountStore
 from nimbi.store.sealing import Keyring
 
@@ -72,7 +73,9 @@ class Accounts:
         """Return one account as it is now. Raises NotFound."""
         return await self._store.get(id)
 
-    async def create(self, new: NewAccount, *, test: bool = True, dry_run: bool = False) -> Account:
+    async def create(
+        self, new: NewAccount, *, test: bool = True, dry_run: bool = False, tenant: str = ROOT
+    ) -> Account:
         """Keep a login, sealed, once its cloud has taken it. With `dry_run`, only check all that.
 
         `test` False keeps it unasked. Raises Conflict for a name in use, Invalid for a login that
@@ -97,6 +100,7 @@ class Accounts:
             created_at=now,
             changed_at=now,
             version=1,
+            tenant=tenant,
         )
         if test:
             account = await self._tested(account, credentials)

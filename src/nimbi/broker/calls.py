@@ -2,30 +2,40 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-import msgspec
-
 from nimbi.broker.access import Caller, check
 from nimbi.broker.accounts import Accounts
+from nimbi.broker.books import blobs
+from nimbi.broker.books.call import Book, Call
+from nimbi.broker.books.changing import RESIZING, Removing, Resizing
+from nimbi.broker.books.making import Making, Uploading
+from nimbi.broker.limits import Limits
+from nimbi.broker.sizing import Sizing
+from nimbi.broker.tenancy import tenancy_of
+from nimbi.gateway.audit import CANCELLED
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.clouds import Clouds
 from nimbi.gateway.shape import Shape, shape_of
+from nimbi.model.audit import OK
 from nimbi.model.errors import (
     CloudError,
     CloudUnavailable,
-    Throttled,
+    Forbidden,
+    NotFound,
+    QuotaExceeded,
     Timeout,
     Unauthorized,
     UnknownOutcome,
 )
-from nimbi.model.resource import NewResource
+from nimbi.model.people import ROOT
+from nimbi.model.resource import Resource
+from nimbi.store.database import Database
+from nimbi.store.holdings import HoldingStore
 from nimbi.store.intents import IntentStore
 
 P = ParamSpec("P")
@@ -34,11 +44,11 @@ T = TypeVar("T")
 # What makes one thing, or several, that cost money until somebody removes them.
 MAKING = frozenset({"create", "create_many"})
 
-# After these nobody knows whether a thing was made.
-PERHAPS_MADE = (Timeout, UnknownOutcome)
-
 # What says more of the account than of the call.
 OF_ACCOUNT = (Unauthorized, CloudUnavailable, Timeout)
+
+# What a caller is refused before the cloud is asked.
+REFUSED = (Forbidden, QuotaExceeded)
 
 # What a call may take beyond its deadline until its end is written down.
 LATE_S = 30.0
@@ -56,13 +66,43 @@ class Told(Protocol):
     ) -> None: ...
 
 
+class Audited(Protocol):
+    """The audit, as far as calls tell it something."""
+
+    async def begun(
+        self,
+        caller: Caller,
+        operation: str,
+        *,
+        account: str | None = None,
+        thing: str | None = None,
+    ) -> int: ...
+
+    async def ended(self, id: int, result: str = OK, thing: str | None = None) -> None: ...
+
+    async def told(
+        self,
+        caller: Caller,
+        operation: str,
+        result: str = OK,
+        *,
+        account: str | None = None,
+        thing: str | None = None,
+    ) -> int: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ground:
     """What calls work with. `holder` names this process in the database."""
 
     accounts: Accounts
     clouds: Clouds
+    database: Database
     intents: IntentStore
+    holdings: HoldingStore
+    limits: Limits
+    sizing: Sizing
+    audit: Audited
     inventory: Told
     holder: str
 
@@ -70,8 +110,9 @@ class Ground:
 class AccountCloud(Cloud):
     """A cloud that does only what its caller may, and tells the inventory what it did.
 
-    Raises Forbidden for the rest. What is about to be made is written down before the cloud is
-    asked, so that nothing is made of which nobody knows.
+    Raises Forbidden for the rest, NotFound for what is another tenant's, QuotaExceeded for what is
+    too much. What is about to be made is written down before the cloud is asked, so that nothing is
+    made of which nobody knows, or which nobody counts; and so is who does it.
     """
 
     def __init__(self, cloud: Cloud, ground: Ground, caller: Caller, account: str) -> None:
@@ -80,6 +121,7 @@ class AccountCloud(Cloud):
         self._ground = ground
         self._caller = caller
         self._account = account
+        self._tenancy = tenancy_of(ground.holdings, caller, account)
 
     async def call(
         self,
@@ -88,62 +130,91 @@ class AccountCloud(Cloud):
         **kwargs: P.kwargs,
     ) -> T:
         """Return the answer to one operation, as `Cloud.call` does."""
-        shape = shape_of(operation)
-        check(self._caller, shape.id, self._account)
+        shape, tenancy = shape_of(operation), self._tenancy
+        try:
+            check(self._caller, shape.id, self._account)
+            if tenancy is not None:
+                await tenancy.check(operation, shape, args, kwargs)
+        except Forbidden as error:
+            await self._refused(shape, args, error)
+            raise
         try:
             with self._ground.inventory.calling(self._account):
                 if not shape.changes:
-                    return await super().call(operation, *args, **kwargs)
-                if shape.name in MAKING and shape.requests:
-                    answer = await self._make(operation, shape, args, kwargs)
-                else:
                     answer = await super().call(operation, *args, **kwargs)
+                    return answer if tenancy is None else await tenancy.shown(shape, answer)
+                answer = await self._change(operation, shape, args, kwargs)
         except OF_ACCOUNT as error:
             await self._quietly(self._ground.accounts.observe(self._account, error))
             raise
+        except NotFound:
+            if shape.name == "destroy":
+                # It went when nobody could tell: by hand, or by a process that died.
+                gone = self._ground.inventory.changed(self._account, shape.id, args)
+                await self._quietly(gone)
+            raise
         told = self._ground.inventory.changed(self._account, shape.id, args, answer)
         await self._quietly(told)
-        found: T = answer
-        return found
+        return answer
 
-    async def _make(
+    async def _change(
         self,
         operation: Callable[..., Awaitable[Any]],
         shape: Shape,
         args: tuple[Any, ...],
         named: dict[str, Any],
     ) -> Any:
-        """Make something, written down before and after."""
-        args, named, new = _with_token(shape, args, named)
-        if new is None or new.token is None:
-            return await super().call(operation, *args, **named)
-        intents, account, token = self._ground.intents, self._account, new.token
-        due_s = self._ground.clouds.limits(self.driver.name).deadline(shape.id) + LATE_S
-        is_ours = await intents.write(
-            account,
-            token,
-            shape.id,
-            datetime.now(UTC),
-            # Who has the same token has the same request, come again after a process died: its
-            # Idempotency-Key lets in one at a time, and the cloud makes one thing of a token.
-            holder=token,
-            seconds=due_s,
-            name=getattr(new, "name", None),
+        """Change something: in the books before and after, and in the audit between."""
+        ground, audit = self._ground, self._ground.audit
+        call = Call(
+            shelf=ground,
+            caller=self._caller,
+            account=self._account,
+            operation=operation,
+            shape=shape,
+            args=args,
+            named=named,
+            due_s=ground.clouds.limits(self.driver.name).deadline(shape.id) + LATE_S,
+            fetch=super().call,
         )
-        if not is_ours:
-            raise Throttled("what became of the request before is being looked at", LATE_S)
         try:
-            answer = await super().call(operation, *args, **named)
-        except BaseException as error:
-            is_sure = isinstance(error, CloudError) and not isinstance(error, PERHAPS_MADE)
-            end = intents.failed if is_sure else intents.unknown
-            await self._quietly(asyncio.shield(end(account, token)))
+            book = await _book(call)
+        except REFUSED as error:
+            await self._refused(shape, args, error)
             raise
-        made = answer if isinstance(answer, tuple) else (answer,)
-        await self._quietly(intents.done(account, token, *(one.id for one in made)))
+        call, entry = book.call, None
+        try:
+            told = {"account": self._account, "thing": _thing(call.args)}
+            entry = await audit.begun(self._caller, shape.id, **told)
+            answer = await super().call(operation, *call.args, **call.named)
+        except BaseException as error:
+            await self._quietly(asyncio.shield(self._failed(book, entry, error)))
+            if book.is_doubtful and isinstance(error, CloudError):
+                raise UnknownOutcome(
+                    f"what was asked for may have been made before this: {error.message}"
+                ) from error
+            raise
+        await self._quietly(asyncio.shield(self._done(book, entry, answer)))
         return answer
 
-    async def _quietly(self, telling: Awaitable[None]) -> None:
+    async def _done(self, book: Book, entry: int, answer: Any) -> None:
+        await self._quietly(book.done(answer))
+        await self._ground.audit.ended(entry, OK, _made(answer))
+
+    async def _failed(self, book: Book, entry: int | None, error: BaseException) -> None:
+        if entry is None and not isinstance(error, CloudError):
+            # The cloud was not asked: whoever was about to was stopped before.
+            error = CloudUnavailable("the call was given up")
+        await self._quietly(book.failed(error))
+        if entry is not None:
+            code = error.code if isinstance(error, CloudError) else CANCELLED
+            await self._ground.audit.ended(entry, code)
+
+    async def _refused(self, shape: Shape, args: tuple[Any, ...], error: CloudError) -> None:
+        told = {"account": self._account, "thing": _thing(args)}
+        await self._quietly(self._ground.audit.told(self._caller, shape.id, error.code, **told))
+
+    async def _quietly(self, telling: Awaitable[Any]) -> None:
         # The cloud has done its part: an error here must not have the caller do it again.
         try:
             await telling
@@ -183,17 +254,38 @@ class AccountUse:
             await self._use.__aexit__(kind, error, trace)
 
 
-def _with_token(
-    shape: Shape, args: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any], NewResource | None]:
-    """Return the arguments with a token in the wish, and the wish."""
-    parameter = shape.requests[0]
-    is_named = parameter.at >= len(args)
-    wish = named.get(parameter.name) if is_named else args[parameter.at]
-    if not isinstance(wish, NewResource):
-        return args, named, None
-    if wish.token is None:
-        wish = msgspec.structs.replace(wish, token=str(uuid.uuid4()))
-    if is_named:
-        return args, {**named, parameter.name: wish}, wish
-    return (*args[: parameter.at], wish, *args[parameter.at + 1 :]), named, wish
+async def _book(call: Call) -> Book:
+    """Return what is to be written down of a call; what must be before it is written already."""
+    shape = call.shape
+    if shape.interface == "blobs":
+        return await _book_of_blobs(call)
+    if shape.name in MAKING and shape.requests:
+        return await Making.begun(call)
+    if shape.id in RESIZING:
+        return await Resizing.begun(call)
+    if shape.name == "destroy":
+        return Removing(call)
+    return Uploading(call) if shape.name == "upload" else Book(call)
+
+
+async def _book_of_blobs(call: Call) -> Book:
+    if call.caller.tenant == ROOT:
+        return Book(call)
+    if call.shape.id in blobs.WRITING:
+        return await blobs.Writing.begun(call)
+    return blobs.Emptying(call) if call.shape.id in blobs.REMOVING else Book(call)
+
+
+def _thing(args: tuple[Any, ...]) -> str | None:
+    """Return the id of what a call is about, the name of what it is about to make."""
+    first = args[0] if args else None
+    if isinstance(first, str):
+        return first
+    name = getattr(first, "name", None)
+    return name if isinstance(name, str) else None
+
+
+def _made(answer: Any) -> str | None:
+    """Return the id of what an answer tells, of several the first."""
+    one = answer[0] if isinstance(answer, tuple) and answer else answer
+    return one.id if isinstance(one, Resource) else None

@@ -7,7 +7,7 @@ import hmac
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from nimbi.model.accounts import Problem
-from nimbi.model.errors import CloudUnavailable
+from nimbi.model.errors import CloudUnavailable, Forbidden
 from nimbi.model.inventory import Event
 from nimbi.model.webhooks import Webhook
 from nimbi.store.errors import SealError
@@ -37,6 +37,10 @@ ANSWER_BYTES = 64 * 1024
 BATCH = 100
 # Webhooks delivered to at the same moment by one process.
 AT_ONCE = 20
+
+
+# Leaves out of events what a webhook's owner is not to see. Raises Forbidden for who is nobody now.
+Shown = Callable[[Webhook, Sequence[Event]], Awaitable[Sequence[Event]]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Deliverer:
         holder: str,
         pace: Pace,
         random: Callable[[], float] = random.random,
+        shown: Shown | None = None,
     ) -> None:
         self._store = store
         self._events = events
@@ -75,6 +80,7 @@ class Deliverer:
         self._holder = holder
         self._pace = pace
         self._random = random
+        self._shown = shown or _all
         self._lease_s = 2 * pace.patience_s
 
     @asynccontextmanager
@@ -119,11 +125,6 @@ class Deliverer:
     async def _deliver(self, client: HttpClient, delivery: Delivery) -> None:
         """Tell one webhook all that it has not got yet, in order, as far as it listens."""
         webhook = delivery.webhook
-        try:
-            secret = self._keyring.open(delivery.secret, bound_to(webhook.id))
-        except SealError as error:
-            await self._failed(delivery, Problem("sealed", str(error)))
-            return
         newest = await self._events.newest()
         events = await self._events.after(
             webhook.delivered_id,
@@ -131,8 +132,13 @@ class Deliverer:
             accounts=webhook.accounts or None,
             collections=webhook.collections or None,
         )
+        ready = await self._ready(delivery, events)
+        if isinstance(ready, Problem):
+            await self._failed(delivery, ready)
+            return
+        secret, told = ready
         seen = webhook.delivered_id
-        for event in events:
+        for event in told:
             if not await self._store.keep(webhook.id, self._holder, self._lease_s):
                 return
             problem = await self._told(client, webhook, secret, event)
@@ -144,9 +150,24 @@ class Deliverer:
                 return
             seen = event.id
         # Fewer than a batch: what is not among them does not concern it.
+        if events:
+            seen = events[-1].id
         if len(events) < BATCH:
             seen = max(seen, newest)
         await self._store.delivered(webhook.id, self._holder, seen)
+
+    async def _ready(
+        self, delivery: Delivery, events: Sequence[Event]
+    ) -> tuple[bytes, Sequence[Event]] | Problem:
+        """Return the secret, and of the events what its owner may see; or why that cannot be."""
+        webhook = delivery.webhook
+        try:
+            secret = self._keyring.open(delivery.secret, bound_to(webhook.id))
+            return secret, await self._shown(webhook, events)
+        except SealError as error:
+            return Problem("sealed", str(error))
+        except Forbidden as error:
+            return Problem("forbidden", error.message)
 
     async def _told(
         self, client: HttpClient, webhook: Webhook, secret: bytes, event: Event
@@ -178,6 +199,10 @@ class Deliverer:
             again_at = None
             log.warning("webhook %s is disabled: %s", delivery.webhook.id, problem.message)
         await self._store.failed(delivery.webhook.id, self._holder, problem, now, again_at)
+
+
+async def _all(_webhook: Webhook, events: Sequence[Event]) -> Sequence[Event]:
+    return events
 
 
 def body_of(event: Event) -> bytes:

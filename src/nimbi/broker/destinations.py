@@ -43,6 +43,10 @@ class Destinations:
         self._resolve = resolve
         self._proxy_of = proxies_from_environment()
 
+    async def addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """Return all addresses that a host stands for now. Raises OSError when there are none."""
+        return await self._resolve(host, port)
+
     async def check_url(self, url: str) -> None:
         """Raise Forbidden for a URL whose host is, or stands for, an address out of reach.
 

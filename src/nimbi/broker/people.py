@@ -1,20 +1,30 @@
-"""The admin, API tokens, and the brakes on guessing either."""
+"""Who calls: signing in, and API tokens."""
 
-import asyncio
 import hashlib
-import ipaddress
 import secrets
 import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+import msgspec
 
-from nimbi.broker.access import ADMIN, Caller, check_scopes, covers
-from nimbi.model.errors import CloudError, Forbidden, Invalid, Throttled, Unauthorized
+from nimbi.broker.access import (
+    ADMIN,
+    Caller,
+    check,
+    check_scopes,
+    covers,
+    exceeding,
+    is_below,
+    may,
+)
+from nimbi.broker.brakes import Brake
+from nimbi.broker.passwords import Passwords, as_bytes
+from nimbi.broker.rights.standings import Standings
+from nimbi.model.errors import CloudError, Forbidden, Invalid, NotFound, Unauthorized
+from nimbi.model.people import OPERATOR, ROOT, Owner
 from nimbi.model.tokens import CreatedToken, NewToken, Token
 from nimbi.store.people import PeopleStore
 
@@ -29,20 +39,6 @@ TOUCH_EVERY_S = 60.0
 MOST_KNOWN = 10_000
 LONGEST_NAME = 100
 
-# NIST SP 800-63B, 3.1.1.2.
-SHORTEST_PASSWORD = 8
-LONGEST_PASSWORD = 1024
-# OWASP's Password Storage Cheat Sheet: passes, KiB of memory, lanes.
-ARGON2ID = (2, 19 * 1024, 1)
-HASHES_AT_ONCE = 2
-
-# After so many failures in a row from one address each further one costs a pause, which doubles.
-FREE_FAILURES = 5
-LONGEST_PAUSE_S = 300.0
-FORGET_AFTER = timedelta(hours=1)
-# The network that one customer has of IPv6.
-PREFIX_OF_ONE = 64
-
 
 @dataclass(slots=True)
 class _Known:
@@ -56,46 +52,73 @@ class _Known:
 class People:
     """Tells who a caller is. `where` is the address that a request comes from, None if unknown."""
 
-    def __init__(self, store: PeopleStore) -> None:
+    def __init__(self, store: PeopleStore, standings: Standings | None = None) -> None:
         self._store = store
+        self._standings = standings or Standings(store.standing)
+        self.passwords = Passwords(store)
+        self._brake = Brake(store, "token")
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._hasher = PasswordHasher(*ARGON2ID)
-        self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
 
     async def has_admin(self) -> bool:
         """Return whether the admin has a password."""
-        return await self._store.password_hash() is not None
+        return await self.passwords.has()
 
     async def set_admin_password(self, password: str) -> None:
         """Let the admin log in by this password from now on. Raises Invalid for a short one."""
-        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-            raise Invalid(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
-        async with self._hashing:
-            hash = await asyncio.to_thread(self._hasher.hash, _bytes(password))
-        await self._store.set_password_hash(hash)
+        await self.passwords.set(password)
 
-    async def sign_in(self, user: str, password: str, where: str | None) -> Caller:
-        """Return the caller for a user and password. Raises Unauthorized, Throttled."""
-        place = f"password {_network(where)}"
-        await self._check_place(place)
-        kept = await self._store.password_hash()
-        async with self._hashing:
-            # Of many guesses at once all have passed the first look.
-            await self._check_place(place)
-            is_right = kept is not None and len(password) <= LONGEST_PASSWORD
-            if is_right and kept is not None:
-                is_right = await asyncio.to_thread(self._verified, kept, _bytes(password))
-            if not is_right or user != ADMIN.name:
-                await self._store.failed(place, datetime.now(UTC))
-                raise Unauthorized("there is no such user and password")
-        await self._store.succeeded(place)
-        return ADMIN
+    async def sign_in(
+        self, user: str, password: str, where: str | None, tenant: str | None = None
+    ) -> Caller:
+        """Return the caller for a user's name and password, who acts in a tenant.
+
+        `tenant` is as in `entered`. Raises Unauthorized, Throttled, and Forbidden where the user
+        has no role.
+        """
+        known = OPERATOR if user == ADMIN.name else await self._store.id_of(user)
+        if not await self.passwords.is_right(known, password, where) or known is None:
+            raise Unauthorized("there is no such user and password")
+        return await self.entered(known, tenant)
+
+    async def entered(self, user: str, tenant: str | None = None) -> Caller:
+        """Return the caller for a user by its id, once it is proved who it is.
+
+        `tenant` is the id of a domain or project, or its place (`acme/web`); without one it is
+        where the user belongs, or the only one where it has a role. Raises Forbidden where it has
+        none, Invalid when there are several to choose from.
+        """
+        if tenant is None:
+            tenant = await self._standings.home(user)
+        try:
+            where = await self._standings.found(tenant)
+        except NotFound as error:
+            raise Forbidden("you have no role there") from error
+        if user == OPERATOR and where == ROOT:
+            return ADMIN
+        return await self._standings.caller(Owner(user=user, name="", tenant=where), id=user)
+
+    async def acting(self, owner: Owner) -> Caller:
+        """Return the caller that an owner is now, for what goes on after its request.
+
+        Raises Forbidden when the user is disabled, or has no role there any more.
+        """
+        try:
+            return await self._standings.caller(owner, id=owner.user)
+        except NotFound as error:
+            raise Forbidden("the domain or project is not there any more") from error
+
+    def forget(self) -> None:
+        """Look at all tokens anew: what they may has changed."""
+        self._standings.forget()
+        for known in self._known.values():
+            known.read_at = -AGE_S
 
     async def create_token(self, caller: Caller, new: NewToken) -> CreatedToken:
         """Return a token with its secret, which is kept nowhere.
 
-        Raises Forbidden for scopes beyond the caller's own, Invalid for scopes that say nothing and
-        a time that is past. It dies no later than the token of the caller.
+        Raises Forbidden for scopes beyond the caller's own, and for a user or tenant that has
+        rights which the caller lacks; Invalid for scopes that say nothing and a time that is past.
+        It dies no later than the token of the caller.
         """
         now = datetime.now(UTC)
         if not 1 <= len(new.name) <= LONGEST_NAME or not new.name.isprintable():
@@ -104,6 +127,7 @@ class People:
         for scope in new.scopes:
             if not covers(caller, scope):
                 raise Forbidden(f"{caller.name} may not hand on what it may not do itself")
+        user, tenant = await self._whose(caller, new)
         expires_at = new.expires_at
         if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
             raise Invalid("expires_at is a time to come, with a time zone")
@@ -116,6 +140,8 @@ class People:
             scopes=new.scopes,
             created_at=now,
             expires_at=expires_at,
+            user=user,
+            tenant=tenant,
         )
         await self._store.add(token, _digest(secret))
         return CreatedToken(token=token, secret=secret)
@@ -140,35 +166,82 @@ class People:
         del user
         return await self.caller_of(password, where)
 
-    async def tokens(self) -> tuple[Token, ...]:
-        """Return all tokens that were not revoked, the oldest first; expired ones too."""
-        return await self._store.list()
+    async def tokens(self, caller: Caller = ADMIN) -> tuple[Token, ...]:
+        """Return the tokens that a caller may see and that were not revoked, the oldest first.
 
-    async def token(self, id: str) -> Token:
-        """Return one token. Raises NotFound."""
-        return await self._store.get(id)
+        Those are its own user's for the tenant in which it acts and below, and of others there if
+        it may look at users. Expired ones too.
+        """
+        sees_others = caller.user == OPERATOR or may(caller, "users.page", None)
+        return await self._store.list(None if sees_others else caller.user, caller.below)
 
-    async def revoke(self, id: str) -> None:
-        """End a token. Raises NotFound."""
+    async def token(self, id: str, caller: Caller = ADMIN) -> Token:
+        """Return one token. Raises NotFound, also for one that the caller may not see."""
+        found = await self._store.get(id)
+        if not self._sees(caller, found, "users.get"):
+            raise NotFound(f"there is no token {id!r}")
+        return found
+
+    async def revoke(self, id: str, caller: Caller = ADMIN) -> None:
+        """End a token of one's own user; of others', who may change users. Raises NotFound."""
+        found = await self.token(id, caller)
+        if not self._sees(caller, found, "users.update"):
+            raise Forbidden(f"{caller.name} may not end the tokens of others")
+        await self._ended(id)
+
+    async def sign_out(self, caller: Caller) -> None:
+        """End the token that a caller is known by. Raises NotFound."""
+        await self._ended(caller.id)
+
+    async def _ended(self, id: str) -> None:
         await self._store.revoke(id)
         for digest in [d for d, known in self._known.items() if known.caller.id == id]:
             del self._known[digest]
 
+    def _sees(self, caller: Caller, token: Token, operation: str) -> bool:
+        if not is_below(caller, token.tenant):
+            return False
+        return caller.user in (OPERATOR, token.user) or may(caller, operation, None)
+
+    async def _whose(self, caller: Caller, new: NewToken) -> tuple[str, str]:
+        """Return the user and tenant of a new token. Raises Forbidden for rights that are given."""
+        tenant = caller.tenant
+        if new.tenant is not None:
+            tenant = await self._standings.found(new.tenant)
+        user = caller.user if new.user is None else await self._store.user_of(new.user)
+        if (user, tenant) == (caller.user, caller.tenant):
+            return user, tenant
+        if not is_below(caller, tenant):
+            raise Forbidden(f"{caller.name} may make no tokens for there")
+        if user != caller.user:
+            await self._check_service(caller, user)
+        _name, rules = await self._standings.rules(user, tenant)
+        lacking = exceeding(caller.rules, rules, tenant)
+        if lacking is not None:
+            raise Forbidden(f"{caller.name} may not do {lacking} and gives it to no token")
+        return user, tenant
+
+    async def _check_service(self, caller: Caller, user: str) -> None:
+        """Raise Forbidden unless a caller may make tokens for another user."""
+        known = None if user == OPERATOR else await self._store.service(user)
+        if known is None:
+            raise Forbidden("only service accounts get tokens from others")
+        check(caller, "users.update", None)
+        if not is_below(caller, known):
+            raise Forbidden(f"{caller.name} may make no tokens for this user")
+
     async def _looked_up(
         self, digest: bytes, known: _Known | None, where: str | None, now: float
     ) -> _Known:
-        place = f"token {_network(where)}"
         if known is None:
             # Who has been good before is not slowed down by others at the same address.
-            await self._check_place(place)
+            await self._brake.check(where)
         token = await self._store.find_by_digest(digest)
         if token is None:
             self._known.pop(digest, None)
-            await self._store.failed(place, datetime.now(UTC))
+            await self._brake.failed(where)
             raise Unauthorized("there is no such token")
-        caller = Caller(
-            id=token.id, name=token.name, scopes=token.scopes, expires_at=token.expires_at
-        )
+        caller = await self._caller(token)
         found = _Known(caller, now, known.touched_at if known is not None else 0.0)
         if now - found.touched_at >= TOUCH_EVERY_S or known is None:
             found.touched_at = now
@@ -181,49 +254,21 @@ class People:
             self._known.popitem(last=False)
         return found
 
-    async def _check_place(self, place: str) -> None:
-        """Raise Throttled while an address has to wait after its failures."""
-        failures, last_at = await self._store.attempts(place)
-        if last_at is None:
-            return
-        now = datetime.now(UTC)
-        if now - last_at > FORGET_AFTER:
-            await self._store.succeeded(place)
-            return
-        left_s = (last_at - now).total_seconds() + pause_after(failures)
-        if left_s > 0:
-            raise Throttled("too many wrong logins from this address", round(left_s, 1))
-
-    def _verified(self, kept: str, password: bytes) -> bool:
+    async def _caller(self, token: Token) -> Caller:
+        """Return who a token stands for. Raises Forbidden for who is disabled or has no role."""
+        if token.user == OPERATOR and token.tenant == ROOT:
+            return Caller(
+                id=token.id, name=token.name, scopes=token.scopes, expires_at=token.expires_at
+            )
+        name = token.name if token.user == OPERATOR else ""
+        owner = Owner(user=token.user, name=name, tenant=token.tenant, scopes=token.scopes)
         try:
-            return self._hasher.verify(kept, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
-
-def pause_after(failures: int) -> float:
-    """Return how many seconds an address has to wait after so many failures in a row."""
-    beyond = failures - FREE_FAILURES
-    return min(LONGEST_PAUSE_S, 2.0 ** min(beyond, 16)) if beyond >= 0 else 0.0
+            caller = await self._standings.caller(owner, id=token.id, name=name or None)
+        except NotFound as error:
+            raise Forbidden("the domain or project is not there any more") from error
+        return msgspec.structs.replace(caller, expires_at=token.expires_at)
 
 
 def _digest(secret: str) -> bytes:
     # A secret of 256 random bits needs no slow hash.
-    return hashlib.sha256(_bytes(secret)).digest()
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _network(where: str | None) -> str:
-    """Return the network that one customer has, since all its addresses are theirs."""
-    try:
-        address = ipaddress.ip_address((where or "").partition("%")[0])
-    except ValueError:
-        return where or "local"
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, PREFIX_OF_ONE), strict=False))
+    return hashlib.sha256(as_bytes(secret)).digest()

@@ -12,29 +12,53 @@ from pathlib import Path
 
 from nimbi.broker.access import Caller
 from nimbi.broker.accounts import Accounts
+from nimbi.broker.audit import AGE as AUDIT_AGE
+from nimbi.broker.audit import Audit
 from nimbi.broker.calls import AccountUse, Ground
 from nimbi.broker.destinations import Destinations
 from nimbi.broker.events import Events
+from nimbi.broker.health.health import Health
+from nimbi.broker.health.letters import MailServer
 from nimbi.broker.inventory.inventory import Inventory
+from nimbi.broker.limits import Limits
+from nimbi.broker.metering.measures import Measures
+from nimbi.broker.metering.metering import Metering
+from nimbi.broker.openid.provider import OpenIdOptions, Provider
+from nimbi.broker.openid.sign_ins import SignIns
 from nimbi.broker.orphans import Orphans
 from nimbi.broker.people import People
+from nimbi.broker.quotas import Quotas
+from nimbi.broker.rights.rights import Rights
+from nimbi.broker.sight import Sight
+from nimbi.broker.sizing import Sizing
+from nimbi.broker.turns import Turns
 from nimbi.broker.webhooks import Webhooks
+from nimbi.broker.work import Schedules, WorkGround, kinds
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.clouds import Clouds
 from nimbi.gateway.registry import Registry
+from nimbi.jobs import Jobs
 from nimbi.model.errors import CloudError, NotFound
 from nimbi.store.accounts import AccountStore
 from nimbi.store.answers import AnswerStore
+from nimbi.store.audit import AuditStore
+from nimbi.store.checks import CheckStore
 from nimbi.store.database import Database, open_database
 from nimbi.store.errors import SealError
 from nimbi.store.events import EventStore
+from nimbi.store.holdings import HoldingStore
 from nimbi.store.intents import IntentStore
 from nimbi.store.inventory import InventoryStore
+from nimbi.store.jobs import JobStore
 from nimbi.store.keys import ensure_key_file, key_source
 from nimbi.store.leases import LeaseStore
+from nimbi.store.limits import LimitStore
 from nimbi.store.people import PeopleStore
 from nimbi.store.resealing import reseal
+from nimbi.store.schedules import ScheduleStore
 from nimbi.store.sealing import Keyring
+from nimbi.store.sign_ins import SignInStore
+from nimbi.store.users import GroupStore, UserStore
 from nimbi.store.webhooks import WebhookStore
 
 # How soon a key counts that the operator has just written to the file.
@@ -47,11 +71,18 @@ EVENTS_AGE = timedelta(days=7)
 PEOPLE_AGE = timedelta(days=30)
 # How long it is known of a thing that is gone that it was made here.
 MADE_AGE = timedelta(days=7)
+# How long it is known whose a thing was that is gone: bills are made after the month.
+HELD_AGE = timedelta(days=100)
+# How long it can be told again what a bill is made of.
+USAGE_AGE = timedelta(days=3 * 366)
+# How long jobs that have ended are listed.
+JOBS_AGE = timedelta(days=30)
 
 # How many things that depend on an account are named.
 SHOWN = 5
 
 MARKERS = b"nimbi markers"
+SIGN_INS = b"nimbi sign-ins"
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +101,9 @@ class Options:
     environment: Mapping[str, str]
     private_endpoints: bool = False
     polls: bool = True
+    mail: MailServer | None = None
+    openid: OpenIdOptions | None = None
+    audit_age: timedelta | None = AUDIT_AGE
 
     def __repr__(self) -> str:
         return "Options(…)"
@@ -86,10 +120,20 @@ class Broker:
     destinations: Destinations
     accounts: Accounts
     people: People
+    rights: Rights
+    sight: Sight
+    audit: Audit
+    sign_ins: SignIns | None
     inventory: Inventory
+    quotas: Quotas
+    limits: Limits
     events: Events
     webhooks: Webhooks
     orphans: Orphans
+    metering: Metering
+    jobs: Jobs
+    schedules: Schedules
+    health: Health
     answers: AnswerStore
     intents: IntentStore
     leases: LeaseStore
@@ -128,17 +172,36 @@ async def open_broker(
     keyring = await _keys(options)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(options.database))
-        broker = assembled(database, keyring, clouds, registry, private=options.private_endpoints)
+        broker = assembled(
+            database,
+            keyring,
+            clouds,
+            registry,
+            private=options.private_endpoints,
+            mail=options.mail,
+            openid=options.openid,
+        )
         stack.push_async_callback(broker.inventory.aclose)
         if options.polls:
             await stack.enter_async_context(broker.inventory.polling())
             await stack.enter_async_context(broker.webhooks.delivering())
-        await stack.enter_async_context(_keeping(broker))
+            await stack.enter_async_context(broker.metering.running())
+            await stack.enter_async_context(broker.jobs.running())
+            await stack.enter_async_context(broker.schedules.firing())
+            await stack.enter_async_context(broker.health.watching())
+        await stack.enter_async_context(_keeping(broker, options.audit_age))
         yield broker
 
 
 def assembled(
-    database: Database, keyring: Keyring, clouds: Clouds, registry: Registry, *, private: bool
+    database: Database,
+    keyring: Keyring,
+    clouds: Clouds,
+    registry: Registry,
+    *,
+    private: bool,
+    mail: MailServer | None = None,
+    openid: OpenIdOptions | None = None,
 ) -> Broker:
     """Return the broker over an open database; nothing runs in the background."""
     holder = secrets.token_hex(8)
@@ -153,6 +216,9 @@ def assembled(
     async def listeners(account: str) -> Sequence[str]:
         return [f"the webhook {hook.id}" for hook in await hooks.list() if account in hook.accounts]
 
+    async def checked(account: str) -> Sequence[str]:
+        return [f"the check {each.id}" for each in await CheckStore(database).list(account)]
+
     async def made(account: str) -> Sequence[str]:
         named = []
         for intent in await intents.made(account):
@@ -162,9 +228,21 @@ def assembled(
         return [*named[:SHOWN], f"{len(named) - SHOWN} more"] if len(named) > SHOWN else named
 
     accounts = Accounts(
-        AccountStore(database), keyring, clouds, registry, destinations, (work, listeners, made)
+        AccountStore(database),
+        keyring,
+        clouds,
+        registry,
+        destinations,
+        (work, listeners, checked, made),
     )
+    audit = Audit(AuditStore(database))
+    rights = Rights.over(database)
     told = Events(events)
+    holdings = HoldingStore(database)
+    metering = Metering(database, leases, Measures(accounts, registry), holder=holder)
+    sizing = Sizing(things, metering.prices)
+    quotas = Quotas(database, holdings, things, sizing, accounts)
+    limits = Limits(LimitStore(database), metering.budgets)
     inventory = Inventory(
         accounts,
         things,
@@ -174,10 +252,33 @@ def assembled(
         key=_marker_key(keyring),
         holder=holder,
         on_news=told.look,
+        on_list=quotas.looked,
     )
     ground = Ground(
-        accounts=accounts, clouds=clouds, intents=intents, inventory=inventory, holder=holder
+        accounts=accounts,
+        clouds=clouds,
+        database=database,
+        intents=intents,
+        holdings=holdings,
+        limits=limits,
+        sizing=sizing,
+        audit=audit,
+        inventory=inventory,
+        holder=holder,
     )
+    jobs = Jobs(
+        JobStore(database, keyring),
+        leases,
+        database.place,
+        holder=holder,
+        on_turn=Turns(audit, rights.standings),
+    )
+    schedules = Schedules(ScheduleStore(database), keyring, jobs)
+    working = WorkGround(
+        calls=ground, people=rights.people, inventory=inventory, reach=destinations.reach
+    )
+    health = Health(database, ground, destinations, jobs, mail, holder=holder)
+    jobs.add(*kinds(working, schedules, health))
     return Broker(
         database=database,
         keyring=keyring,
@@ -185,16 +286,55 @@ def assembled(
         registry=registry,
         destinations=destinations,
         accounts=accounts,
-        people=People(PeopleStore(database)),
+        people=rights.people,
+        rights=rights,
+        audit=audit,
+        sign_ins=_sign_ins(openid, database, destinations, rights, audit, keyring),
         inventory=inventory,
+        quotas=quotas,
+        limits=limits,
         events=told,
-        webhooks=Webhooks(hooks, events, accounts, keyring, destinations, holder=holder),
+        sight=rights.sight,
+        webhooks=Webhooks(
+            hooks,
+            events,
+            accounts,
+            keyring,
+            destinations,
+            holder=holder,
+            shown=rights.told,
+        ),
         orphans=Orphans(accounts, intents, things, inventory, holder=holder),
+        metering=metering,
+        jobs=jobs,
+        schedules=schedules,
+        health=health,
         answers=AnswerStore(database, keyring),
         intents=intents,
         leases=leases,
         holder=holder,
         ground=ground,
+    )
+
+
+def _sign_ins(
+    options: OpenIdOptions | None,
+    database: Database,
+    destinations: Destinations,
+    rights: Rights,
+    audit: Audit,
+    keyring: Keyring,
+) -> SignIns | None:
+    if options is None:
+        return None
+    return SignIns(
+        Provider(options, destinations),
+        SignInStore(database),
+        UserStore(database),
+        GroupStore(database),
+        rights.people,
+        audit,
+        key=blake2b(SIGN_INS, key=keyring.keys[keyring.current]).digest(),
     )
 
 
@@ -211,9 +351,12 @@ async def _keys(options: Options) -> Keyring:
 
 
 @asynccontextmanager
-async def _keeping(broker: Broker) -> AsyncIterator[None]:
+async def _keeping(broker: Broker, audit_age: timedelta | None) -> AsyncIterator[None]:
     """Keep the keys current and the database small for as long as the block runs."""
-    tasks = [asyncio.create_task(_keep_keys(broker)), asyncio.create_task(_prune(broker))]
+    tasks = [
+        asyncio.create_task(_keep_keys(broker)),
+        asyncio.create_task(_prune(broker, audit_age)),
+    ]
     try:
         yield
     finally:
@@ -238,7 +381,7 @@ async def _keep_keys(broker: Broker) -> None:
             log.warning("the operator's keys cannot be read, the old ones stay: %s", error)
 
 
-async def _prune(broker: Broker) -> None:
+async def _prune(broker: Broker, audit_age: timedelta | None) -> None:
     people, events = PeopleStore(broker.database), EventStore(broker.database)
     while True:
         now = datetime.now(UTC)
@@ -247,4 +390,10 @@ async def _prune(broker: Broker) -> None:
             await people.prune(now - PEOPLE_AGE)
             await events.prune(now - EVENTS_AGE)
             await broker.intents.prune(now - MADE_AGE)
+            await broker.metering.usage.prune(now - USAGE_AGE)
+            await broker.ground.holdings.prune(now - HELD_AGE)
+            await broker.jobs.prune(now - JOBS_AGE)
+            await broker.health.prune(now)
+            if audit_age is not None:
+                await broker.audit.prune(now - audit_age)
         await asyncio.sleep(PRUNE_EVERY_S)

@@ -10,6 +10,7 @@ from nimbi.cli.columns import columns_of
 from nimbi.cli.command import Command, Desk, Option, words_of
 from nimbi.cli.errors import STATUSES, status_of
 from nimbi.cli.forms import Teller
+from nimbi.cli.launch_jobs import ANSWERS, POLICIES, is_job, job_of
 from nimbi.cli.refs import account_of, id_of
 from nimbi.cli.remote import of_account
 from nimbi.cli.ssh_keys import NO_LOGIN, known_key, own_key, takes_keys
@@ -23,6 +24,7 @@ from nimbi.model.errors import (
 )
 
 WAIT_S = 300
+LONGEST_WAIT_S = 600
 GRACE_S = 30.0
 
 # Options that name something of the account, which the wish tells by its id.
@@ -35,6 +37,7 @@ Examples:
   nimbi launch web -a local --image debian --ssh-key ~/.ssh/id_ed25519.pub --wait
   nimbi launch web -a local -a aws --image 'debian*' --wait
   nimbi launch worker --count 3 --profile small --user-data cloud-init.yaml
+  nimbi launch web --count 8 --answers http --on-failure retry-missing --lease 8h
   nimbi launch web --image demo --dry-run
 
 All that can be told of an instance: nimbi instances create --help"""
@@ -58,16 +61,30 @@ All that can be told of an instance: nimbi instances create --help"""
 @click.option("--firewall", cls=Option, multiple=True, metavar="FIREWALL", help="In front of it.")
 @click.option("--user-data", cls=Option, metavar="FILE", help="For its first boot: cloud-init.")
 @click.option("--tag", cls=Option, multiple=True, metavar="NAME=VALUE", help="Kept with it.")
-@click.option("--count", cls=Option, type=click.IntRange(1, 100), help="How many; all or none.")
+@click.option("--count", cls=Option, type=click.IntRange(1, 100), help="How many.")
+@click.option(
+    "--on-failure",
+    cls=Option,
+    type=click.Choice(POLICIES),
+    help="Of several, when some cannot be had. [default: keep the others]",
+)
+@click.option(
+    "--answers",
+    cls=Option,
+    metavar="|".join(ANSWERS),
+    help="Until it answers; http:8080/health is another port and path.",
+)
+@click.option("--lease", cls=Option, metavar="TIME", help="Destroy it after 30m, 8h, 7d.")
+@click.option("--detach", cls=Option, is_flag=True, help="Leave it to the server: a job goes on.")
 @click.option("--wait", cls=Option, is_flag=True, help="Until it runs.")
 @click.option(
     "--patience",
     cls=Option,
-    type=click.IntRange(1, 600),
+    type=click.IntRange(1, 86400),
     default=WAIT_S,
     show_default=True,
     metavar="SECONDS",
-    help="How long --wait waits at most.",
+    help="How long is waited at most; without a job 600.",
 )
 @click.option("--dry-run", cls=Option, is_flag=True, help="Check everything short of doing it.")
 @click.pass_obj
@@ -117,14 +134,17 @@ def _launched(desk: Desk, account: str, told: dict[str, Any]) -> tuple[list[Any]
     wish = _wish(desk, account, told)
     query = [("dry_run", "true")] if told["dry_run"] else []
     place = of_account(account, "instances")
+    if is_job(desk, told):
+        return job_of(desk, account, wish, told)
     if told["count"] is not None:
         body = {"new": wish, "count": told["count"]}
         found = desk.remote.ask("POST", f"{place}/create_many", query, body).value
         return [{"account": account, **item} for item in found.get("items", ())], 0
     timeout_s = 60.0
     if told["wait"] and not told["dry_run"]:
-        query.append(("wait", str(told["patience"])))
-        timeout_s = told["patience"] + GRACE_S
+        patience_s = min(told["patience"], LONGEST_WAIT_S)
+        query.append(("wait", str(patience_s)))
+        timeout_s = patience_s + GRACE_S
     reply = desk.remote.ask("POST", place, query, wish, timeout_s=timeout_s)
     if told["dry_run"]:
         return [], 0

@@ -28,10 +28,11 @@ EPILOG = """\
   Each command explains itself: nimbi instances create --help
 """
 
-START, SEE, THINGS, SERVER = (
+START, SEE, THINGS, PEOPLE, SERVER = (
     "Start here",
     "All clouds at once",
     "Things in clouds (list, get, create and more: nimbi instances --help)",
+    "People and tenants",
     "Server and machine",
 )
 
@@ -65,6 +66,17 @@ PARTS: Mapping[str, Part] = {
     "login": _of(START, "login", "Use a server elsewhere: remember its URL and a token."),
     "top": _of(SEE, "top", "Watch the machines of all clouds."),
     "events": _of(SEE, "events", "Tell what changes, as it happens."),
+    "usage": _of(SEE, "usage", "What was used, and what it costs."),
+    "prices": _of(SEE, "prices", "What a unit of what is used costs."),
+    "bill": _of(SEE, "bill", "What each tenant owes for a month."),
+    "budgets": _of(SEE, "budgets", "What tenants may spend in a month."),
+    "jobs": _of(SEE, "jobs", "Long work that goes on: list, watch, cancel."),
+    "schedules": _of(SEE, "schedules", "Jobs that begin by themselves: off at night, leases."),
+    "checks": _of(SEE, "checks", "Whether instances and clouds answer, and what is done if not."),
+    "objectives": _of(SEE, "objectives", "How good checks are meant to be; what budget is left."),
+    "alerts": _of(SEE, "alerts", "What is wrong, and the silences in which nobody is told."),
+    "replace": _of(SEE, "mending", "Replace an instance by one like it."),
+    "evacuate": _of(SEE, "mending", "Move all instances of an account to another one."),
     "orphans": _of(SEE, "orphans", "List what Nimbi made and nobody owns; remove it."),
     "realms": _things("Places within the cloud."),
     "hardware-profiles": _things("Sizes of machines."),
@@ -83,10 +95,20 @@ PARTS: Mapping[str, Part] = {
     "buckets": _things("Named containers of blobs."),
     "blobs": _things("Bytes under a name in a bucket."),
     "metrics": _things("What was measured; a metric's id is that of the instance."),
-    "quotas": _things("How much of everything the account may have."),
+    "quotas": _of(THINGS, "quotas", "How much of everything accounts and tenants may have."),
+    "users": _of(PEOPLE, "users", "People who sign in, and programs that have tokens."),
+    "groups": _of(PEOPLE, "groups", "Users who have the same roles."),
+    "domains": _of(PEOPLE, "tenants", "Tenants that others may be below."),
+    "projects": _of(PEOPLE, "tenants", "Tenants that things belong to."),
+    "roles": _of(PEOPLE, "roles", "What people may do: sets of rules."),
+    "grants": _of(PEOPLE, "roles", "Who has which role where."),
+    "holdings": _of(SERVER, "holdings", "Whose things in clouds are; give them to others."),
+    "limits": _of(SERVER, "holdings", "What tenants may use of accounts."),
+    "tokens": _of(PEOPLE, "tokens", "Make, list and revoke API tokens."),
     "serve": _of(SERVER, "serve", "Serve clouds over HTTP."),
-    "tokens": _of(SERVER, "tokens", "Make, list and revoke API tokens."),
     "webhooks": _of(SERVER, "webhooks", "URLs that are told of changes."),
+    "audit": _of(SERVER, "audit", "Who did what: list, follow, export, verify."),
+    "doctor": _of(SERVER, "doctor", "Say what is wrong here, and how to mend it."),
     "backup": _of(SERVER, "backup", "Write all that Nimbi remembers to one file."),
     "restore": _of(SERVER, "backup", "Bring back what a backup holds."),
     "operator-key": _of(

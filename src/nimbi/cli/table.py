@@ -10,9 +10,11 @@ GAP = "  "
 NARROWEST = 8
 
 # What a state says to somebody who only glances: the colours of `colour`.
-GOOD = frozenset({"running", "available", "in-use", "up", "ok", "yes"})
-PASSING = frozenset({"pending", "stopping", "partial", "stale", "unknown", "paused"})
-BAD = frozenset({"error", "failed", "down"})
+GOOD = frozenset({"running", "available", "in-use", "up", "ok", "yes", "done", "resolved"})
+PASSING = frozenset(
+    {"pending", "stopping", "partial", "stale", "unknown", "paused", "queued", "cancelling"}
+)
+BAD = frozenset({"error", "failed", "down", "firing", "cancelled"})
 COLOURS = {"32": GOOD, "33": PASSING, "31": BAD}
 
 

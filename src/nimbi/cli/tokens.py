@@ -14,6 +14,7 @@ EPILOG = """\b
 Examples:
   nimbi tokens create ci --scope read --days 30
   nimbi tokens create deploy --scope 'instances.*@aws' --into deploy.token
+  nimbi tokens create robot --user deploy --tenant acme/web
   nimbi tokens list
   nimbi tokens revoke TOKEN-ID"""
 
@@ -26,6 +27,8 @@ COLUMNS = (
     Column("NAME", field("name"), firm=True),
     Column("ID", field("id"), firm=True),
     Column("MAY", _scopes),
+    Column("USER", field("user")),
+    Column("TENANT", field("tenant")),
     Column("AGE", age("created_at")),
     Column("USED", lambda item: since(item.get("used_at"))),
     Column("EXPIRES IN", lambda item: until(item.get("expires_at"))),
@@ -61,13 +64,22 @@ def list_tokens(desk: Desk) -> None:
     help="What it may do: instances.start, instances.*, read or *. [default: * on all accounts]",
 )
 @click.option("--days", cls=Option, type=click.IntRange(min=1), help="How long it is good.")
+@click.option("--tenant", cls=Option, metavar="PLACE", help="Where it acts: acme, acme/web.")
+@click.option("--user", cls=Option, metavar="NAME", help="A service account whose it is.")
 @click.option("--into", cls=Option, metavar="FILE", help="Write the secret there, mode 0600.")
 @click.pass_obj
 def create(
-    desk: Desk, name: str, scope: tuple[str, ...], days: int | None, into: str | None
+    desk: Desk,
+    name: str,
+    scope: tuple[str, ...],
+    days: int | None,
+    tenant: str | None,
+    user: str | None,
+    into: str | None,
 ) -> None:
     """Make a token under a NAME, and print its secret, which is told this once."""
-    new: dict[str, Any] = {"name": name}
+    told = {"name": name, "tenant": tenant, "user": user}
+    new: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
     if scope:
         new["scopes"] = [_scope(one) for one in scope]
     if days:

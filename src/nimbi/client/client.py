@@ -9,7 +9,52 @@ from nimbi.client.account import AccountClient, SyncAccountClient
 from nimbi.client.core import PATIENT, Blocking, Core, Looping
 from nimbi.client.events import Events, SyncEvents
 from nimbi.client.flow import Retries
+from nimbi.client.health import (
+    Alerts,
+    Checks,
+    Objectives,
+    Silences,
+    SyncAlerts,
+    SyncChecks,
+    SyncObjectives,
+    SyncSilences,
+)
+from nimbi.client.jobs import Jobs, Schedules, SyncJobs, SyncSchedules
 from nimbi.client.listings import Lists, SyncLists
+from nimbi.client.money import (
+    Bills,
+    Budgets,
+    Prices,
+    SyncBills,
+    SyncBudgets,
+    SyncPrices,
+    SyncUsage,
+    Usage,
+)
+from nimbi.client.people import (
+    Domains,
+    Grants,
+    Groups,
+    Lends,
+    Projects,
+    Roles,
+    SyncDomains,
+    SyncGrants,
+    SyncGroups,
+    SyncLends,
+    SyncProjects,
+    SyncRoles,
+    SyncUsers,
+    Users,
+)
+from nimbi.client.quotas import (
+    Holdings,
+    Limits,
+    SyncHoldings,
+    SyncLimits,
+    SyncTenantQuotas,
+    TenantQuotas,
+)
 from nimbi.client.resources import (
     Accounts,
     Drivers,
@@ -125,7 +170,27 @@ class Client(Looping):
         self.tokens = Tokens(self.core, transport)
         self.webhooks = Webhooks(self.core, transport)
         self.orphans = Orphans(self.core, transport)
+        self.jobs = Jobs(self.core, transport)
+        self.schedules = Schedules(self.core, transport)
         self.drivers = Drivers(self.core, transport)
+        self.users = Users(self.core, transport)
+        self.groups = Groups(self.core, transport)
+        self.domains = Domains(self.core, transport)
+        self.projects = Projects(self.core, transport)
+        self.roles = Roles(self.core, transport)
+        self.grants = Grants(self.core, transport)
+        self.lends = Lends(self.core, transport)
+        self.tenant_quotas = TenantQuotas(self.core, transport)
+        self.limits = Limits(self.core, transport)
+        self.holdings = Holdings(self.core, transport)
+        self.usage = Usage(self.core, transport)
+        self.prices = Prices(self.core, transport)
+        self.bills = Bills(self.core, transport)
+        self.budgets = Budgets(self.core, transport)
+        self.checks = Checks(self.core, transport)
+        self.objectives = Objectives(self.core, transport)
+        self.alerts = Alerts(self.core, transport)
+        self.silences = Silences(self.core, transport)
         self.events = Events(self.core, transport)
 
     def account(self, id: str) -> AccountClient:
@@ -192,7 +257,27 @@ class SyncClient(Blocking):
         self.tokens = SyncTokens(self.core, transport)
         self.webhooks = SyncWebhooks(self.core, transport)
         self.orphans = SyncOrphans(self.core, transport)
+        self.jobs = SyncJobs(self.core, transport)
+        self.schedules = SyncSchedules(self.core, transport)
         self.drivers = SyncDrivers(self.core, transport)
+        self.users = SyncUsers(self.core, transport)
+        self.groups = SyncGroups(self.core, transport)
+        self.domains = SyncDomains(self.core, transport)
+        self.projects = SyncProjects(self.core, transport)
+        self.roles = SyncRoles(self.core, transport)
+        self.grants = SyncGrants(self.core, transport)
+        self.lends = SyncLends(self.core, transport)
+        self.tenant_quotas = SyncTenantQuotas(self.core, transport)
+        self.limits = SyncLimits(self.core, transport)
+        self.holdings = SyncHoldings(self.core, transport)
+        self.usage = SyncUsage(self.core, transport)
+        self.prices = SyncPrices(self.core, transport)
+        self.bills = SyncBills(self.core, transport)
+        self.budgets = SyncBudgets(self.core, transport)
+        self.checks = SyncChecks(self.core, transport)
+        self.objectives = SyncObjectives(self.core, transport)
+        self.alerts = SyncAlerts(self.core, transport)
+        self.silences = SyncSilences(self.core, transport)
         self.events = SyncEvents(self.core, transport)
 
     def account(self, id: str) -> SyncAccountClient:

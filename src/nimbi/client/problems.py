@@ -13,6 +13,7 @@ from nimbi.model.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    QuotaExceeded,
     Throttled,
     Timeout,
     Unauthorized,
@@ -70,6 +71,11 @@ class _Problem(msgspec.Struct, frozen=True):
     request_id: str | None = None
     retry_after_s: float | None = None
     capability: str | None = None
+    tenant: str | None = None
+    resource: str | None = None
+    limit: int | None = None
+    used: int | None = None
+    wanted: int | None = None
 
     @property
     def code(self) -> str:
@@ -112,6 +118,15 @@ def _made(
         return Throttled(words, seconds(headers.get("retry-after")) if told_s is None else told_s)
     if kind is Unsupported:
         return Unsupported(words, problem.capability)
+    if kind is QuotaExceeded:
+        return QuotaExceeded(
+            words,
+            tenant=problem.tenant,
+            resource=problem.resource,
+            limit=problem.limit,
+            used=problem.used,
+            wanted=problem.wanted,
+        )
     return kind(words)
 
 

@@ -291,7 +291,7 @@ class Cloud:
             late += "; it may have been carried out"
         step = self._steps[operation] = _Step(
             shape=shape,
-            rule=Rule(shape.repeated_after, late, shape.leaves_nothing),
+            rule=Rule(shape.repeated_after, late, shape.leaves_nothing, shape.makes),
             method=getattr(collection, shape.name),
             features=collection.features,
             deadline_s=self._limits.deadline(shape.id),

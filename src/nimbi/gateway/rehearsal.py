@@ -1,6 +1,6 @@
 """What can be checked of a call without making it: that what it names is there, and fits."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ def _check_state(cloud: "Cloud", operation: str, thing: Any) -> None:
 async def _check_references(cloud: "Cloud", name: str, value: Any) -> None:
     """Raise NotFound for a thing that is named and is not there, at any depth."""
     profile: HardwareProfile | None = None
-    for field, ids in _named(name, value):
+    for field, ids in named_in(name, value, REFERENCES):
         get = REFERENCES[field]
         if not cloud.supports(get):
             continue
@@ -112,17 +112,19 @@ async def _check_references(cloud: "Cloud", name: str, value: Any) -> None:
         profile.check(sizes)
 
 
-def _named(name: str, value: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the fields that name things, with their ids."""
-    if name in REFERENCES and value:
+def named_in(
+    name: str, value: Any, fields: Container[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield those of some fields that name things, at any depth, with their ids."""
+    if name in fields and value:
         yield name, value if isinstance(value, tuple) else (value,)
     elif isinstance(value, msgspec.Struct):
         for field in value.__struct_fields__:
-            yield from _named(field, getattr(value, field))
+            yield from named_in(field, getattr(value, field), fields)
     elif isinstance(value, tuple):
         for one in value:
             if isinstance(one, msgspec.Struct):
-                yield from _named("", one)
+                yield from named_in("", one, fields)
 
 
 async def _check_name(cloud: "Cloud", interface: type[Collection], name: str) -> None:

@@ -30,12 +30,14 @@ class Rule:
     """After which errors to try again.
 
     With `gone_is_done`, NotFound is success once an attempt before may have worked: the thing was
-    to be removed. `late` is the message of the Timeout.
+    to be removed. With `leaves_doubt`, any other refusal is UnknownOutcome then: something was to
+    be made, and perhaps it was. `late` is the message of the Timeout.
     """
 
     repeated_after: Errors
     late: str
     gone_is_done: bool = False
+    leaves_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class Repeater:
                     return None
                 pause_s = self._pause(error, rule, tries.count, until)
                 if pause_s is None:
+                    if perhaps_done and rule.leaves_doubt and not isinstance(error, PERHAPS_DONE):
+                        raise UnknownOutcome(
+                            f"what was asked for may have been done before this: {error.message}"
+                        ) from raised
                     if error is raised:
                         raise
                     raise error from raised

@@ -51,7 +51,8 @@ class Shape:
 
     `repeated_after` are the errors after which it is tried again. `leaves_nothing` says that it
     removes something: not finding it any more is success when an attempt before may have worked.
-    `opens` says that it answers with a ConsoleStream.
+    `makes` says that it makes something, of one token once. `opens` says that it answers with a
+    ConsoleStream.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Shape:
     name: str
     repeated_after: Errors
     leaves_nothing: bool
+    makes: bool
     changes: bool
     opens: bool
     chunks: Parameter | None
@@ -85,6 +87,8 @@ def shape_of(function: Function) -> Shape:
         name=operation.id.partition(".")[2],
         repeated_after=_repeated_after(operation.is_repeatable, chunks is not None),
         leaves_nothing=operation.is_repeatable and returns is type(None),
+        makes=operation.is_repeatable
+        and any(_is_new(hints[parameter.name]) for parameter in parameters),
         changes=not operation.is_safe,
         opens=returns is ConsoleStream,
         chunks=chunks,
@@ -106,3 +110,7 @@ def _is_request(hint: Any) -> bool:
     if not (isinstance(hint, type) and issubclass(hint, msgspec.Struct)):
         return False
     return issubclass(hint, NewResource) or bool(features_of(hint))
+
+
+def _is_new(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, NewResource)

@@ -49,7 +49,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored login to one cloud, without its secrets.
+    """A stored login to one cloud, without its secrets; it belongs to the domain `tenant`.
 
     `id` is the name that its owner gave it. `own_login` says that it has no stored credentials and
     uses those that the driver finds on the server's machine. `version` grows with each change but
@@ -66,10 +66,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     changed_at: datetime
     version: int
+    tenant: str = "root"
 
 
 class NewAccount(NewResource, frozen=True, kw_only=True):
-    """Remember a login. `credentials` are the fields of the driver's own kind of login."""
+    """Remember a login. `credentials` are the fields of the driver's own kind of login.
+
+    It belongs to `tenant`, that of the caller when not told.
+    """
 
     id: str
     driver: str
@@ -77,6 +81,7 @@ class NewAccount(NewResource, frozen=True, kw_only=True):
     credentials: Mapping[str, Any] | None = None
     own_login: bool = False
     tags: Mapping[str, str] = {}
+    tenant: str | None = None
 
     def check(self) -> None:
         """Raise Invalid unless the login is told in exactly one way."""

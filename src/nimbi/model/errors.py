@@ -64,9 +64,29 @@ class Invalid(CloudError):
 
 
 class QuotaExceeded(CloudError):
-    """The account's limit is reached."""
+    """The account's limit is reached, or that of a tenant here.
+
+    Of a tenant's own quota it is told which: `wanted` more were asked for than `limit` - `used`.
+    """
 
     code = "quota_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        tenant: str | None = None,
+        resource: str | None = None,
+        limit: int | None = None,
+        used: int | None = None,
+        wanted: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.tenant = tenant
+        self.resource = resource
+        self.limit = limit
+        self.used = used
+        self.wanted = wanted
 
 
 class OutOfCapacity(CloudError):

@@ -21,15 +21,24 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class NewToken(NewResource, frozen=True, kw_only=True):
-    """A token for a program or a person. Without `expires_at` it lives until it is revoked."""
+    """A token for a program or a person. Without `expires_at` it lives until it is revoked.
+
+    It belongs to `user` and acts in `tenant`, a domain or project; when they are not told, to the
+    user and in the tenant of the caller.
+    """
 
     name: str
     scopes: tuple[Scope, ...] = (Scope(),)
     expires_at: datetime | None = None
+    user: str | None = None
+    tenant: str | None = None
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a token; its secret is kept nowhere."""
+    """What is known of a token; its secret is kept nowhere.
+
+    `user` is the id of whose it is, `admin` for the operator's own.
+    """
 
     id: str
     name: str
@@ -37,6 +46,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None = None
     used_at: datetime | None = None
+    user: str = "admin"
+    tenant: str = "root"
 
 
 class CreatedToken(msgspec.Struct, frozen=True, kw_only=True):

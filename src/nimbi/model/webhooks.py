@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from nimbi.model.accounts import Problem
+from nimbi.model.people import ROOT, Owner
 from nimbi.model.resource import NewResource
 
 
@@ -20,7 +21,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """A URL that is told of changes.
 
     `delivered_id` is the last event that it took. `problem` is why the last delivery failed; after
-    `failing_since` is long ago it is not `is_enabled` any more.
+    `failing_since` is long ago it is not `is_enabled` any more. It is told what its `owner` may see
+    in `tenant`; without one, what the operator may.
     """
 
     id: str
@@ -32,6 +34,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     delivered_id: int = 0
     failing_since: datetime | None = None
     problem: Problem | None = None
+    tenant: str = ROOT
+    owner: Owner | None = None
 
 
 class CreatedWebhook(msgspec.Struct, frozen=True, kw_only=True):

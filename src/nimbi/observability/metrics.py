@@ -1,7 +1,7 @@
 """Numbers about a running server, for Prometheus, from one process or from several."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -135,10 +135,16 @@ class Metrics:
         """Tell how many consoles this worker has open."""
         self._consoles.set(count)
 
-    def render(self, measurements: Iterable[Measurement] = ()) -> bytes:
-        """Return the numbers of all workers as Prometheus reads them, and what drivers measured."""
+    def render(
+        self, measurements: Iterable[Measurement] = (), families: Sequence[Metric] = ()
+    ) -> bytes:
+        """Return the numbers of all workers as Prometheus reads them, and what drivers measured.
+
+        `families` are told as they are.
+        """
         self.flush()
-        return self._of_workers() + generate_latest(_Measured(measurements))
+        measured = generate_latest(_Measured(measurements))
+        return self._of_workers() + measured + generate_latest(_Families(families))
 
     def _of_workers(self) -> bytes:
         if not self._directory:
@@ -200,6 +206,16 @@ class _Measured(Collector):
             suffix = "_total" if one.kind == COUNTER else ""
             family.add_sample(f"{name}{suffix}", dict(one.labels), one.value)
         yield from families.values()
+
+
+class _Families(Collector):
+    """What is known already."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families
 
 
 class _Processes(Collector):

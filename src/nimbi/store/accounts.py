@@ -15,6 +15,7 @@ from nimbi.model.inventory import EventKind
 from nimbi.store import schema
 from nimbi.store.database import Database
 from nimbi.store.events import Change, append
+from nimbi.store.holdings import HoldingStore
 from nimbi.store.moments import moment, stored
 from nimbi.store.schema import accounts
 from nimbi.store.sealing import Sealed
@@ -25,7 +26,10 @@ TAGS = msgspec.json.Decoder(dict[str, str])
 HEALTH = msgspec.json.Decoder(Health)
 SHOWN = [column for column in accounts.columns if column.name not in {"sealed", "key_id"}]
 # What is forgotten with an account.
-HELD = (schema.things, schema.labels, schema.dropped, schema.polls, schema.intents)
+HELD = (
+    *(schema.things, schema.labels, schema.dropped, schema.polls, schema.intents),
+    *(schema.lends, schema.limits),
+)
 
 
 def bound_to(id: str) -> str:
@@ -38,6 +42,7 @@ class AccountStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._holdings = HoldingStore(database)
 
     async def all(self) -> tuple[Account, ...]:
         """Return all accounts by name."""
@@ -120,6 +125,18 @@ class AccountStore:
             await self._tell(connection, after, EventKind.CHANGED)
         return after
 
+    async def move(self, id: str, tenant: str) -> Account:
+        """Give an account to a tenant; return it with its next version. Raises NotFound."""
+        async with self._database.writing() as connection:
+            before = await _get(connection, id, alone=True)
+            after = msgspec.structs.replace(
+                before, tenant=tenant, changed_at=datetime.now(UTC), version=before.version + 1
+            )
+            change = update(accounts).where(accounts.c.id == id)
+            await connection.execute(change.values(_values(after)))
+            await self._tell(connection, after, EventKind.CHANGED)
+        return after
+
     async def set_health(self, id: str, health: Health) -> bool:
         """Keep how the account's cloud answers; return whether there is such an account.
 
@@ -142,6 +159,7 @@ class AccountStore:
         async with self._database.writing() as connection:
             account = await _get(connection, id, alone=True)
             await connection.execute(delete(accounts).where(accounts.c.id == id))
+            await self._holdings.left(connection, id)
             for table in HELD:
                 await connection.execute(delete(table).where(table.c.account == id))
             await self._tell(connection, account, EventKind.VANISHED)
@@ -178,6 +196,7 @@ def _account(row: Row[Any]) -> Account:
         created_at=moment(row.created_us),
         changed_at=moment(row.changed_us),
         version=row.version,
+        tenant=row.tenant,
     )
 
 
@@ -193,6 +212,7 @@ def _values(account: Account) -> dict[str, Any]:
         "created_us": stored(account.created_at),
         "changed_us": stored(account.changed_at),
         "version": account.version,
+        "tenant": account.tenant,
     }
 
 

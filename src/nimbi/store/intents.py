@@ -1,6 +1,6 @@
 """Intents: what Nimbi is about to make in a cloud, written down before the cloud is asked."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Row, Update, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nimbi.store.database import Database
+from nimbi.store.holdings import HoldingStore
 from nimbi.store.moments import micro, moment, stored
 from nimbi.store.schema import intents, plain, things
 
@@ -43,10 +44,11 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntentStore:
-    """The intents, by account and token."""
+    """The intents, by account and token. Holdings change with them, in the same transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._holdings = HoldingStore(database)
 
     async def write(
         self,
@@ -58,11 +60,13 @@ class IntentStore:
         holder: str,
         seconds: float,
         name: str | None = None,
+        along: Callable[[AsyncConnection], Awaitable[None]] | None = None,
     ) -> bool:
         """Write down what is about to be made; it is on the disk when this returns.
 
         `seconds` is when the answer is due at the latest. The same token again is the same intent,
         which belongs to `holder` from now on. False, and nothing changed, while another holds it.
+        `along` is done in the same transaction; what it raises leaves nothing written.
         """
         now = self._database.now_us()
         until = now + micro(seconds)
@@ -93,7 +97,14 @@ class IntentStore:
             if (await connection.execute(written)).scalar() is None:
                 return False
             await connection.execute(others.values(holder=holder, until_us=until))
+            if along is not None:
+                await along(connection)
         return True
+
+    async def find(self, account: str, token: str) -> Intent | None:
+        """Return the one of a token; None when nothing was asked with it, or surely not made."""
+        found = await self._found(intents.c.account == account, intents.c.token == token)
+        return found[0] if found else None
 
     async def done(self, account: str, token: str, *ids: str) -> None:
         """Say that the cloud made it; the ids are kept, as those of things made here."""
@@ -104,6 +115,9 @@ class IntentStore:
             if row is None:
                 return
             await self._others(connection, row, ids[1:])
+            # What one of several things has is told of that one alone.
+            if SEVERAL not in token:
+                await self._holdings.held(account, token, *ids, connection=connection)
             # The inventory may have seen them before the answer came.
             seen = update(things).where(
                 things.c.account == account,
@@ -112,13 +126,23 @@ class IntentStore:
             )
             await connection.execute(seen.values(made_here=True))
 
-    async def failed(self, account: str, token: str) -> None:
-        """Forget it, since surely nothing was made. It stays when it was done before."""
-        gone = delete(intents).where(
-            intents.c.account == account, intents.c.token == token, ~intents.c.is_done
-        )
+    async def failed(self, account: str, token: str, begun_at: datetime | None = None) -> bool:
+        """Forget it, since surely nothing was made. It stays when it was done before.
+
+        With `begun_at` that is known of an attempt of then only. One that was begun before that and
+        has no end yet may have made something: it is abandoned, and False is returned.
+        """
+        which = (intents.c.account == account, intents.c.token == token, ~intents.c.is_done)
+        gone = delete(intents).where(*which)
+        if begun_at is not None:
+            gone = gone.where(intents.c.begun_us >= stored(begun_at))
         async with self._database.writing() as connection:
-            await connection.execute(gone)
+            row = (await connection.execute(gone.returning(*intents.columns))).first()
+            if row is not None:
+                await self._given_back(connection, row)
+                return True
+            left = update(intents).where(*which).values(until_us=0, holder=None)
+            return (await connection.execute(left)).rowcount == 0
 
     async def found(self, account: str, token: str, *ids: str) -> None:
         """Say what an abandoned one has made: the cloud shows it, and nobody got the answer."""
@@ -128,6 +152,7 @@ class IntentStore:
         async with self._database.writing() as connection:
             if row := (await connection.execute(change)).first():
                 await self._others(connection, row, ids[1:])
+                await self._holdings.found(connection, account, token, *ids)
 
     async def unknown(self, account: str, token: str) -> None:
         """Say that the answer was lost: it is abandoned at once, so that somebody looks."""
@@ -168,7 +193,9 @@ class IntentStore:
         """Forget one, done or not: what it made is gone."""
         gone = delete(intents).where(intents.c.account == account, intents.c.token == token)
         async with self._database.writing() as connection:
-            await connection.execute(gone)
+            row = (await connection.execute(gone.returning(*intents.columns))).first()
+            if row is not None:
+                await self._given_back(connection, row)
 
     async def prune(self, before: datetime) -> int:
         """Forget what was made before this time and is not in the inventory any more."""
@@ -198,6 +225,14 @@ class IntentStore:
             await connection.execute(
                 written.on_conflict_do_update(index_elements=same, set_=values)
             )
+
+    async def _given_back(self, connection: AsyncConnection, row: Row[Any]) -> None:
+        """Give back what an intent that is no more has reserved, and what it made and is gone."""
+        if row.thing_id is not None:
+            place = (row.account, row.collection, row.thing_id)
+            await self._holdings.gone(*place, connection=connection)
+        if SEVERAL not in row.token:
+            await self._holdings.released(row.account, row.token, connection=connection)
 
     async def _found(self, *conditions: Any) -> tuple[Intent, ...]:
         wish = select(intents).where(*conditions)

@@ -14,6 +14,7 @@ from nimbi.model.errors import NotFound
 from nimbi.model.inventory import Thing
 from nimbi.store.accounts import missing
 from nimbi.store.database import Database
+from nimbi.store.holdings import HoldingStore
 from nimbi.store.listing import Found, Query, count, page
 from nimbi.store.merging import Merge, thing_of
 from nimbi.store.moments import stored
@@ -44,6 +45,7 @@ class InventoryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.polls = PollStore(database)
+        self.holdings = HoldingStore(database)
 
     async def replace(
         self,

@@ -25,12 +25,24 @@ SORTS: Mapping[str, str] = {
 EQUALS = ("id", "name", "state", "realm_id", "image_id", "hardware_profile_id")
 
 
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose things a list has: those of a tenant and of the tenants below it.
+
+    `path` is the tenant's, `root/a/b/`. In the accounts `rest` what nobody holds is seen too; None
+    stands for all accounts. `is_narrow`: the tenant is known to hold few things.
+    """
+
+    path: str
+    rest: tuple[str, ...] | None = ()
+    is_narrow: bool = False
+
+
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """What of one collection, in which order, and which page of it.
 
     `equals` is by the names of EQUALS, `tags` by key; all must fit. `accounts` None means all. Rows
     are sorted by `sort`, then by account and id; text by its bytes. `after` is the `key` of the
-    last row before.
+    last row before. `sight` None sees all things.
     """
 
     collection: str
@@ -39,6 +51,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = {}
     name_prefix: str | None = None
     made_here: bool | None = None
+    sight: Sight | None = None
     sort: Sort = "id"
     descending: bool = False
     after: tuple[str | int, str, str] | None = None
@@ -78,14 +91,15 @@ def page(query: Query) -> Statement:
         values += [plain(v) if isinstance(v, str) else v for v in query.after]
     order = ", ".join(f"t.{name}{way}" for name in dict.fromkeys((column, "account", "id")))
     # Every piece is ours: names of columns from the tables above, never a caller's words.
-    sql = f"select t.{column}, t.account, t.id, t.body from things t where {where} order by {order}"  # noqa: S608
+    sql = f"select t.{column}, t.account, t.id, t.body from {_source(query)} where {where}"  # noqa: S608
+    sql += f" order by {order}"
     return Statement(f"{sql} limit ?", (*values, query.limit))
 
 
 def count(query: Query) -> Statement:
     """Return the SELECT of (account, how many of its things fit), whatever page is asked for."""
     where, values = _conditions(query)
-    sql = f"select t.account, count(*) from things t where {where} group by t.account"  # noqa: S608
+    sql = f"select t.account, count(*) from {_source(query)} where {where} group by t.account"  # noqa: S608
     return Statement(sql, tuple(values))
 
 
@@ -107,7 +121,42 @@ def _conditions(query: Query) -> tuple[str, list[Any]]:
     for key, value in query.tags.items():
         parts.append(TAGGED)
         values += [plain(key), plain(value)]
+    if query.sight is not None:
+        _seen(query.sight, parts, values)
     return " and ".join(parts), values
+
+
+def _source(query: Query) -> str:
+    """Return what is read: things, or the few that a tenant holds and then those things."""
+    is_narrow = query.sight is not None and query.sight.is_narrow
+    # SQLite reads a cross join in the order in which it is written.
+    return "holdings h cross join things t" if is_narrow else "things t"
+
+
+OF_THING = "h.account = t.account and h.collection = t.collection and h.thing_id = t.id"
+HELD = "h.state = 'held'"
+# All paths that begin so are between the path and that with the sign behind the slash.
+WITHIN = "h.path >= ? and h.path < ?"
+
+
+def _seen(sight: Sight, parts: list[str], values: list[Any]) -> None:
+    path = [sight.path, sight.path[:-1] + "0"]
+    if sight.is_narrow:
+        parts.append(f"{OF_THING} and {HELD} and {WITHIN}")
+        values += path
+        return
+    # Pieces of our own: see `page`.
+    own = f"exists (select 1 from holdings h where {OF_THING} and {HELD} and {WITHIN})"  # noqa: S608
+    if sight.rest == ():
+        parts.append(own)
+        values += path
+        return
+    others = f"select 1 from holdings h where {OF_THING} and {HELD}"  # noqa: S608
+    among = ""
+    if sight.rest is not None:
+        among = f"t.account in ({', '.join('?' * len(sight.rest))}) and "
+    parts.append(f"({own} or {among}not exists ({others}))")
+    values += [*path, *(plain(account) for account in sight.rest or ())]
 
 
 TAGGED = (

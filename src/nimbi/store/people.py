@@ -1,5 +1,6 @@
 """People: the admin's password, the tokens, and how often somebody failed to sign in."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -8,10 +9,12 @@ from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from nimbi.model.errors import Conflict, NotFound
+from nimbi.model.people import OPERATOR
 from nimbi.model.tokens import Scope, Token
 from nimbi.store.database import Database
 from nimbi.store.moments import micro, moment, moment_or_none, stored, stored_or_none
-from nimbi.store.schema import attempts, passwords, tokens
+from nimbi.store.schema import attempts, passwords, tokens, users
+from nimbi.store.standing import StandingStore
 
 # A token's last use is written down at most so often.
 TOUCH_S = 60
@@ -32,6 +35,37 @@ class PeopleStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @property
+    def standing(self) -> StandingStore:
+        """What rights come from, in the same database."""
+        return StandingStore(self._database)
+
+    async def id_of(self, name: str) -> str | None:
+        """Return the id of a user by its name, None for one that there is not."""
+        async with self._database.reading() as connection:
+            wish = select(users.c.id).where(users.c.name == name)
+            return (await connection.execute(wish)).scalar()
+
+    async def user_of(self, told: str) -> str:
+        """Return the id of a user by its id or its name. Raises NotFound."""
+        found = await self._named(told)
+        if found is None:
+            raise NotFound(f"there is no user {told[:60]!r}")
+        return found
+
+    async def service(self, id: str) -> str | None:
+        """Return the tenant of a service account, None for any other user."""
+        wish = select(users.c.tenant).where(users.c.id == id, users.c.kind == "service")
+        async with self._database.reading() as connection:
+            return (await connection.execute(wish)).scalar()
+
+    async def _named(self, told: str) -> str | None:
+        if told == OPERATOR:
+            return OPERATOR
+        wish = select(users.c.id).where(or_(users.c.id == told, users.c.name == told))
+        async with self._database.reading() as connection:
+            return (await connection.execute(wish)).scalar()
 
     async def password_hash(self, person: str = "admin") -> str | None:
         """Return the hash of a person's password, None for one who has none."""
@@ -57,6 +91,8 @@ class PeopleStore:
             "created_us": stored(token.created_at),
             "expires_us": stored_or_none(token.expires_at),
             "used_us": stored_or_none(token.used_at),
+            "user_id": token.user,
+            "tenant": token.tenant,
         }
         try:
             async with self._database.writing() as connection:
@@ -79,9 +115,18 @@ class PeopleStore:
             raise NotFound(f"there is no token {id!r}")
         return _token(row)
 
-    async def list(self) -> tuple[Token, ...]:
-        """Return all tokens in the order in which they were made."""
+    async def list(
+        self, user: str | None = None, among: Collection[str] | None = None
+    ) -> tuple[Token, ...]:
+        """Return tokens in the order in which they were made.
+
+        All, or only those of one user; all, or only those that act in the tenants `among`.
+        """
         wish = select(*SHOWN).order_by(tokens.c.created_us, tokens.c.id)
+        if user is not None:
+            wish = wish.where(tokens.c.user_id == user)
+        if among is not None:
+            wish = wish.where(self._database.among(tokens.c.tenant, tuple(among)))
         async with self._database.reading() as connection:
             return tuple(_token(row) for row in await connection.execute(wish))
 
@@ -144,4 +189,6 @@ def _token(row: Row[Any]) -> Token:
         created_at=moment(row.created_us),
         expires_at=moment_or_none(row.expires_us),
         used_at=moment_or_none(row.used_us),
+        user=row.user_id,
+        tenant=row.tenant,
     )

@@ -10,7 +10,9 @@ from nimbi.store.accounts import bound_to as account_name
 from nimbi.store.answers import bound_to as answer_name
 from nimbi.store.database import Database
 from nimbi.store.errors import SealError
-from nimbi.store.schema import accounts, answers, webhooks
+from nimbi.store.jobs import bound_to as job_name
+from nimbi.store.schedules import bound_to as schedule_name
+from nimbi.store.schema import accounts, answers, jobs, schedules, webhooks
 from nimbi.store.sealing import Keyring, Sealed
 from nimbi.store.webhooks import bound_to as webhook_name
 
@@ -29,6 +31,8 @@ RECORDS = (
     Records(accounts, account_name),
     Records(webhooks, webhook_name),
     Records(answers, answer_name),
+    Records(jobs, job_name),
+    Records(schedules, schedule_name),
 )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from nimbi.model.accounts import Problem
 from nimbi.model.errors import Conflict, NotFound
+from nimbi.model.people import Owner
 from nimbi.model.webhooks import Webhook
 from nimbi.store.database import Database
 from nimbi.store.events import COUNTER
@@ -17,6 +18,7 @@ from nimbi.store.schema import counters, webhooks
 from nimbi.store.sealing import Sealed
 
 NAMES = msgspec.json.Decoder(tuple[str, ...])
+OWNER = msgspec.json.Decoder(Owner)
 PROBLEM = msgspec.json.Decoder(Problem)
 
 
@@ -59,6 +61,8 @@ class WebhookStore:
             "attempts": 0,
             "next_us": 0,
             "until_us": 0,
+            "tenant": webhook.tenant,
+            "owner": None if webhook.owner is None else msgspec.json.encode(webhook.owner),
         }
         try:
             async with self._database.writing() as connection:
@@ -198,6 +202,8 @@ def _webhook(row: Row[Any]) -> Webhook:
         delivered_id=row.delivered_id,
         failing_since=moment_or_none(row.failing_us),
         problem=None if row.problem is None else PROBLEM.decode(row.problem),
+        tenant=row.tenant,
+        owner=None if row.owner is None else OWNER.decode(row.owner),
     )
 
 

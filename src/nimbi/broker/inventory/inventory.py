@@ -1,7 +1,8 @@
 """The inventory as front ends use it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import datetime
 from typing import Any
 
 from nimbi.broker.accounts import Accounts
@@ -19,11 +20,16 @@ from nimbi.store.inventory import InventoryStore
 from nimbi.store.leases import LeaseStore
 
 
+async def _unread(_account: str, _collection: str, _asked_at: datetime) -> None:
+    """Take no note of a list."""
+
+
 class Inventory:
     """What all accounts hold; one object for each process.
 
     `key` signs markers: all processes of one system have the same. `holder` names this process and
-    no other. `on_news` is called when this process has changed what is known.
+    no other. `on_news` is called when this process has changed what is known, `on_list` with
+    account, collection and when it was asked for, when a whole list of a cloud was kept.
     """
 
     def __init__(
@@ -37,11 +43,12 @@ class Inventory:
         key: bytes,
         holder: str,
         on_news: Callable[[], None] = lambda: None,
+        on_list: Callable[[str, str, datetime], Awaitable[None]] = _unread,
         beat: Beat = USUAL,
     ) -> None:
         self._on_news = on_news
         self._gates = Gates()
-        self._refresher = Refresher(accounts, store, self._gates, self._known)
+        self._refresher = Refresher(accounts, store, self._gates, self._known, on_list)
         self._lists = Lists(accounts, store, self._refresher, registry, Markers(key))
         self._poller = Poller(
             accounts, store, leases, intents, self._refresher, registry, holder=holder, beat=beat

@@ -20,15 +20,20 @@ from nimbi.broker.inventory.query import limit_of, query_of
 from nimbi.broker.inventory.refresh import JOIN_S, Refresher
 from nimbi.broker.inventory.told import Told
 from nimbi.broker.inventory.wishes import LARGEST_LIMIT, Listing, Row, Wish
+from nimbi.broker.tenancy import sight_of, tenancy_of
 from nimbi.gateway.registry import Registry
 from nimbi.model.accounts import Account, Part
 from nimbi.model.errors import CloudError, Conflict, Invalid, NotFound, Unsupported
 from nimbi.store.inventory import InventoryStore
 from nimbi.store.listing import Found, Query
 from nimbi.store.polls import PollState
+from nimbi.store.quotas import Path
 
 # What should have been asked for so long ago is asked by whoever lists: nobody polls.
 OVERDUE = timedelta(seconds=120)
+# A tenant that holds fewer things has them looked up one by one; the list is in the order of the
+# things otherwise.
+FEW = 2000
 # How old the states may be that other processes have changed.
 STATES_S = 0.5
 
@@ -141,7 +146,7 @@ class Lists:
 
     async def _plan(self, wish: Wish) -> _Plan:
         """Check a wish, and find out which accounts it is about."""
-        query = query_of(wish)
+        query = await self._sighted(wish, query_of(wish))
         pending = self._refresher.pending(wish.collection)
         if wish.marker is not None or not wish.fresh:
             await self._refresher.settled(pending)
@@ -171,6 +176,15 @@ class Lists:
                 )
         return plan
 
+    async def _sighted(self, wish: Wish, query: Query) -> Query:
+        """Return the query of what the caller may see."""
+        sight = None if wish.caller is None else sight_of(wish.caller, wish.collection)
+        if sight is not None and sight.rest == () and wish.caller is not None:
+            path = Path(wish.caller.path)
+            count = await self._store.holdings.count(wish.collection, path, FEW)
+            sight = msgspec.structs.replace(sight, is_narrow=count < FEW)
+        return msgspec.structs.replace(query, sight=sight)
+
     async def _told(self, plan: _Plan) -> list[Found]:
         """Ask whom has to be asked; return the first rows of those that answered."""
         asked = [one.id for one in plan.accounts if plan.is_asked(one)]
@@ -180,11 +194,14 @@ class Lists:
         with self._refresher.gathering():
             async for _id, told in self._answers(plan, asked):
                 if isinstance(told, Told):
-                    in_memory += self._fitting(plan, told)
+                    in_memory += await self._fitting(plan, told)
             return first(in_memory, plan.query)
 
-    def _fitting(self, plan: _Plan, told: Told) -> list[Keyed]:
+    async def _fitting(self, plan: _Plan, told: Told) -> list[Keyed]:
         fit = fitting(told.resources, plan.query)
+        if plan.wish.caller is not None:
+            seen = tenancy_of(self._store.holdings, plan.wish.caller, told.account)
+            fit = fit if seen is None else await seen.of(plan.wish.collection, fit)
         plan.parts[told.account] = part_of_answer(told, len(fit))
         return keyed(told.account, fit, plan.query)
 
@@ -222,7 +239,7 @@ class Lists:
         """Yield all rows of one account."""
         if told is not None:
             plan.query = msgspec.structs.replace(plan.query, limit=max(1, told.count))
-            for each in first(self._fitting(plan, told), plan.query):
+            for each in first(await self._fitting(plan, told), plan.query):
                 yield Row(each.account, each.id, msgspec.Raw(each.body))
             return
         await self._settle(plan, [id])

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -65,11 +65,13 @@ class Refresher:
         store: InventoryStore,
         gates: Gates,
         on_change: Callable[[str], None],
+        on_list: Callable[[str, str, datetime], Awaitable[None]],
     ) -> None:
         self._accounts = accounts
         self._store = store
         self._gates = gates
         self._on_change = on_change
+        self._on_list = on_list
         self._questions: dict[tuple[str, str, bool], _Question] = {}
         self._soon: dict[asyncio.Task[Any], str] = {}
         # The latest whole answer of those that wait to be kept; those before it need not be.
@@ -251,6 +253,8 @@ class Refresher:
         if told.problem is not None:
             await self._plan(account, name, after_failure(pace_of(name), last_s, told.problem))
         else:
+            if not changes.superseded:
+                await self._on_list(account, name, told.began_at)
             seen = Seen(changed=bool(changes), in_transit=told.in_transit)
             await self._plan(account, name, after_answer(pace_of(name), last_s, seen))
         if changes and last_s is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from nimbi.broker.access import Caller
 from nimbi.model.accounts import Part
 from nimbi.store.listing import EQUALS
 from nimbi.store.listing import SORTS as COLUMN_OF
@@ -32,7 +33,7 @@ class Wish:
     the latest first; None sorts by id. What lacks a value sorts as an empty one. `limit` (1 to
     1000) is for a page, None is DEFAULT_LIMIT; of a stream it is the number of all rows, None is no
     limit. `marker` is the `next` of the page before. `fresh` asks the clouds, whose answers may
-    take `deadline_s`.
+    take `deadline_s`. `caller` is who asks, and sees what is its tenant's; None sees all.
     """
 
     collection: str
@@ -43,6 +44,7 @@ class Wish:
     marker: str | None = None
     fresh: bool = False
     deadline_s: float = DEADLINE_S
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import click
 
 from nimbi.cli.accounts.adding import add, change, changed
 from nimbi.cli.accounts.discovery import discover
+from nimbi.cli.accounts.lending import lend, lends, move, unlend
 from nimbi.cli.accounts.telling import tell
 from nimbi.cli.command import Command, Desk, Option
 from nimbi.cli.errors import status_of
@@ -96,5 +97,5 @@ def rm(desk: Desk, names: tuple[str, ...], force: bool, yes: bool) -> None:
         desk.remote.ask("DELETE", of_account(name), query)
 
 
-for command in (add, discover, change):
+for command in (add, discover, change, lend, unlend, lends, move):
     accounts.add_command(command)

@@ -83,12 +83,28 @@ def _show(told: "list[Diagnosis]") -> None:
     Console().print(table)
 
 
-def missing(state: Path) -> list[str]:
-    """Return what this machine lacks to run any guest, and how to mend that; none when it can."""
-    from nimbi.qemu.doctor import Host, Verdict, examine
+def diagnoses(state: Path) -> "list[Diagnosis]":
+    """Return what all checks find, for the cloud in this state directory."""
+    from nimbi.qemu.doctor import Host, examine
 
     root, settings = Place(str(state), None).find()
-    told = finish(examine(Host(state=root, network=settings.network)))
+    return finish(examine(Host(state=root, network=settings.network)))
+
+
+def clock_verdict() -> tuple[bool, str, str]:
+    """Return whether this machine's clock is kept in step, what was found, and how to mend it."""
+    from nimbi.qemu.doctor import Host, Verdict
+    from nimbi.qemu.doctor.host import clock
+
+    found = finish(clock(Host(state=Path("/"))))
+    return found.verdict is Verdict.OK, found.found, found.mend
+
+
+def missing(state: Path) -> list[str]:
+    """Return what this machine lacks to run any guest, and how to mend that; none when it can."""
+    from nimbi.qemu.doctor import Verdict
+
+    told = diagnoses(state)
     lacking = [each for each in told if each.essential and each.finding.verdict is Verdict.MISSING]
     return [
         f"{each.name}: {each.finding.found}"

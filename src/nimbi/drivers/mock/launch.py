@@ -1,6 +1,5 @@
 """How a wish for an instance becomes one."""
 
-import hashlib
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ import msgspec
 
 from nimbi.drivers.mock.attachment import GOES_ALONG, attached
 from nimbi.drivers.mock.joining import joined
-from nimbi.drivers.mock.naming import checked, shown
+from nimbi.drivers.mock.naming import checked, mark, shown
 from nimbi.drivers.mock.seed import DEFAULT_PROFILE, DEFAULT_REALM, PROFILES, REALMS
 from nimbi.drivers.mock.table import Table
 from nimbi.drivers.mock.volumes import volume_of
@@ -98,7 +97,7 @@ def launched(state: State, new: NewInstance, user: str) -> str:
             "measured_in_detail": bool(new.metrics),
             "config_drive": bool(new.config_drive),
             "scheduler_hints": dict(new.scheduler_hints),
-            "token": _mark(new.token),
+            "token": mark(new.token),
         },
     )
     state.instances = state.instances.having(instance)
@@ -107,11 +106,6 @@ def launched(state: State, new: NewInstance, user: str) -> str:
         state.boots = {**state.boots, id: boot}
     _join(state, instance, new)
     return id
-
-
-def _mark(token: str | None) -> str | None:
-    """Return what shows which wish made a thing, and not the token itself."""
-    return token and hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _join(state: State, instance: Instance, new: NewInstance) -> None:

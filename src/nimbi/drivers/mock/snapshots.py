@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from nimbi.driver.storage import Snapshots
-from nimbi.drivers.mock.naming import shown
+from nimbi.drivers.mock.naming import mark, shown
 from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.model.page import Page
 from nimbi.model.snapshots import NewSnapshot, Snapshot, SnapshotState
@@ -34,6 +34,7 @@ class MockSnapshots(OfSession, Snapshots):
                 created_at=datetime.now(UTC),
                 size_gib=volume.size_gib,
                 encrypted=volume.encrypted,
+                extra={"token": mark(new.token)},
             )
             state.snapshots = state.snapshots.having(snapshot)
             state.remember("snapshots.create", new.token, id)

@@ -8,7 +8,7 @@ import msgspec
 
 from nimbi.driver.storage import Volumes
 from nimbi.drivers.mock.attachment import attached, attachments, detached
-from nimbi.drivers.mock.naming import shown
+from nimbi.drivers.mock.naming import mark, shown
 from nimbi.drivers.mock.seed import DEFAULT_REALM, REALMS
 from nimbi.drivers.mock.session import OfSession, offered
 from nimbi.drivers.mock.world import State
@@ -106,6 +106,7 @@ def volume_of(state: State, new: NewVolume) -> Volume:
         throughput_mib=new.throughput_mib,
         encrypted=_is_encrypted(state, new),
         shared=new.shared,
+        extra={"token": mark(new.token)},
     )
     state.volumes = state.volumes.having(volume)
     return volume

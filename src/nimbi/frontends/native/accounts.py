@@ -1,13 +1,13 @@
 """Accounts: stored logins to clouds."""
 
-from nimbi.broker.access import check, may_see
+from nimbi.broker.access import allows, check, may_see
 from nimbi.broker.accounts import Capabilities
 from nimbi.frontends.native.answer import Answer, Headers, encode, header, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.problems import precondition_failed
 from nimbi.frontends.native.route import Route
 from nimbi.model.accounts import Account, AccountChange, NewAccount
-from nimbi.model.errors import NotFound
+from nimbi.model.errors import Forbidden, NotFound
 from nimbi.wire.conditions import matches
 
 PLACE = "/v1/accounts"
@@ -16,7 +16,10 @@ ONE = PLACE + "/{account}"
 
 async def page(exchange: Exchange) -> Answer:
     """Answer with the accounts that the caller may see."""
-    seen = [a for a in await exchange.broker.accounts.all() if may_see(exchange.caller, a.id)]
+    caller = exchange.caller
+    if not allows(caller.rules, "accounts.page"):
+        raise Forbidden(f"{caller.name} may not do accounts.page")
+    seen = [a for a in await exchange.broker.accounts.all() if may_see(caller, a.id)]
     return json_answer({"items": seen})
 
 
@@ -27,15 +30,21 @@ async def create(exchange: Exchange) -> Answer:
         # It lends out the server's own login.
         check(exchange.caller, "accounts.own_login", new.id)
     dry_run = exchange.flag("dry_run")
-    account = await exchange.broker.accounts.create(new, test=_tests(exchange), dry_run=dry_run)
+    tenant = await exchange.broker.rights.reach.tenant(exchange.caller, new.tenant)
+    account = await exchange.broker.accounts.create(
+        new, test=_tests(exchange), dry_run=dry_run, tenant=tenant
+    )
     if dry_run:
         return _shown(account, 200)
+    # Whoever made it sees it at once.
+    exchange.broker.people.forget()
     return _shown(account, 201, (header("location", f"{PLACE}/{account.id}"),))
 
 
 async def show(exchange: Exchange) -> Answer:
     id = exchange.arguments["account"]
-    if not may_see(exchange.caller, id):
+    caller = exchange.caller
+    if not may_see(caller, id) or not allows(caller.rules, "accounts.get"):
         raise NotFound(f"there is no account {id!r}")
     return _shown(await exchange.broker.accounts.get(id))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from nimbi.broker.access import check
-from nimbi.frontends.native import keys, problems
+from nimbi.frontends.native import auditing, keys, problems
 from nimbi.frontends.native.answer import Answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.login import CHALLENGE, caller_of
@@ -17,7 +17,7 @@ from nimbi.frontends.native.routes import ROUTES
 from nimbi.frontends.native.sending import send_answer
 from nimbi.frontends.native.tree import Tree
 from nimbi.gateway.tickets import Tickets
-from nimbi.model.errors import CloudError, Unauthorized
+from nimbi.model.errors import CloudError, Forbidden, Unauthorized
 from nimbi.wire.request_body import Gone, MalformedBody, has_body
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class NativeApp:
         if not route.is_open:
             exchange.caller = await caller_of(exchange)
             if route.operation is not None:
-                check(exchange.caller, route.operation, place.arguments.get("account"))
+                await self._check(exchange, route)
         raw_query: bytes = exchange.scope.get("query_string", b"")
         if raw_query:
             exchange.query = parameters(raw_query, route)
@@ -99,12 +99,20 @@ class NativeApp:
             _refuse_body(exchange)
         elif _is_keyed(exchange, route):
             return await self._once(exchange, route, send)
-        return await self._perform(exchange, route, send)
+        return await self._audited(exchange, route, send)
+
+    async def _check(self, exchange: Exchange, route: Route) -> None:
+        assert route.operation is not None  # noqa: S101  who asks has looked
+        try:
+            check(exchange.caller, route.operation, exchange.account)
+        except Forbidden as error:
+            await auditing.refused(exchange, route, error)
+            raise
 
     async def _once(self, exchange: Exchange, route: Route, send: Send) -> Answer:
         async def work() -> Answer:
             try:
-                answer = await self._perform(exchange, route, send)
+                answer = await self._audited(exchange, route, send)
             except Gone:
                 raise
             except Exception as failure:  # noqa: BLE001  as above
@@ -113,6 +121,11 @@ class NativeApp:
             return answer
 
         return await keys.once(exchange, work, reads_body=route.key == "whole")
+
+    async def _audited(self, exchange: Exchange, route: Route, send: Send) -> Answer | None:
+        if not auditing.is_told(exchange, route):
+            return await self._perform(exchange, route, send)
+        return await auditing.audited(exchange, route, lambda: self._perform(exchange, route, send))
 
     async def _perform(self, exchange: Exchange, route: Route, send: Send) -> Answer | None:
         """Let the handler work, with the account's session where the route opens that.

@@ -6,7 +6,6 @@ from contextlib import aclosing
 
 import msgspec
 
-from nimbi.broker.access import may
 from nimbi.driver.capabilities import INTERFACES
 from nimbi.frontends.native.answer import Answer, encode, json_answer
 from nimbi.frontends.native.exchange import Exchange
@@ -28,8 +27,9 @@ LARGEST_ID = 2**63 - 1
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
 
-# Of what there are events: things of clouds, and the health of accounts.
-COLLECTIONS = frozenset({"accounts", *(interface.name for interface in INTERFACES)})
+# Of what there are events: things of clouds, the health of accounts, alerts, budgets and jobs.
+OWN = ("accounts", "alerts", "budgets", "jobs")
+COLLECTIONS = frozenset({*OWN, *(interface.name for interface in INTERFACES)})
 
 BEAT = b": nothing new\n\n"
 
@@ -57,7 +57,7 @@ async def _page(exchange: Exchange) -> Answer:
         after, limit, accounts=names(exchange, "account"), collections=_collections(exchange)
     )
     last = found[-1].id if found else after
-    seen = tuple(event for event in found if is_shown(exchange, event))
+    seen = await exchange.broker.sight.shown(exchange.caller, found)
     return json_answer(EventPage(items=seen, next=last))
 
 
@@ -116,7 +116,7 @@ async def _lines(
                     return
                 beat_at = now() + HEARTBEAT_S
                 yield BEAT
-            if event is not None and is_shown(exchange, event):
+            if event is not None and await exchange.broker.sight.shown(exchange.caller, [event]):
                 told = (event.id, event.kind.encode(), encode(event))
                 yield b"id: %d\nevent: %s\ndata: %s\n\n" % told
 
@@ -128,11 +128,6 @@ async def _still_known(exchange: Exchange) -> bool:
     except CloudError:
         return False
     return True
-
-
-def is_shown(exchange: Exchange, event: Event) -> bool:
-    """Return whether the caller may list what the event tells of."""
-    return may(exchange.caller, f"{event.collection}.page", event.account)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -134,6 +134,7 @@ async def _wish(api: ApiRoute, exchange: Exchange, *, is_stream: bool) -> Wish:
         marker=query.get("marker"),
         fresh=exchange.flag("fresh"),
         deadline_s=deadline_s,
+        caller=exchange.caller,
     )
 
 
@@ -148,7 +149,8 @@ async def _accounts(api: ApiRoute, exchange: Exchange) -> tuple[str, ...] | None
         for account in named:
             check(caller, api.id, account)
         return named
-    if may(caller, api.id, None):
+    # Who acts in the root domain sees all accounts, others those of their tenants.
+    if caller.accounts is None and may(caller, api.id, None):
         return None
     known = await exchange.broker.accounts.all()
     seen = tuple(a.id for a in known if a.is_enabled and may(caller, api.id, a.id))

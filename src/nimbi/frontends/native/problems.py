@@ -5,7 +5,7 @@ from math import ceil
 from typing import Any
 
 from nimbi.frontends.native.answer import Answer, Headers, encode
-from nimbi.model.errors import CloudError, Throttled, Unsupported
+from nimbi.model.errors import CloudError, QuotaExceeded, Throttled, Unsupported
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -47,13 +47,16 @@ OWN: Mapping[str, tuple[int, str, str]] = {
     "not_ready": (503, "cloud_unavailable", "The server is starting or stopping."),
 }
 
+# What is told of a quota that is reached.
+QUOTA = ("tenant", "resource", "limit", "used", "wanted")
+
 TITLES: Mapping[str, str] = {
     "unauthorized": "The token is missing, wrong or expired.",
     "forbidden": "The token, or the account's login, may not do this.",
     "not_found": "There is no such thing.",
     "conflict": "The state of the thing, or a name in use, forbids it.",
     "invalid": "The request itself is wrong.",
-    "quota_exceeded": "The account's limit is reached.",
+    "quota_exceeded": "The limit of the account, or of a tenant, is reached.",
     "throttled": "Too many requests; nothing was done.",
     "unsupported": "This cloud cannot do that.",
     "cloud_error": "The cloud answered with an error of its own.",
@@ -112,7 +115,7 @@ def of_problem(problem: Problem, request_id: str) -> Answer:
 def of_error(error: CloudError, request_id: str, headers: Headers = ()) -> Answer:
     """Return the answer that tells a CloudError.
 
-    What a program may act on is told too: `retry_after_s`, `capability`.
+    What a program may act on is told too: `retry_after_s`, `capability`, the quota that is reached.
     """
     more: dict[str, Any] = {}
     if isinstance(error, Throttled) and error.retry_after_s is not None:
@@ -120,6 +123,8 @@ def of_error(error: CloudError, request_id: str, headers: Headers = ()) -> Answe
         headers = (*headers, (b"retry-after", b"%d" % max(ceil(error.retry_after_s), 0)))
     if isinstance(error, Unsupported) and error.capability is not None:
         more["capability"] = error.capability
+    if isinstance(error, QuotaExceeded) and error.tenant is not None:
+        more |= {name: getattr(error, name) for name in QUOTA}
     return _answer(error.code, error.message, request_id, more, headers)
 
 

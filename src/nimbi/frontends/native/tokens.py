@@ -9,7 +9,8 @@ from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.login import is_foreign
 from nimbi.frontends.native.route import Route
-from nimbi.model.errors import Forbidden, NotFound
+from nimbi.model.errors import Forbidden
+from nimbi.model.people import Rule
 from nimbi.model.tokens import CreatedToken, NewToken, Scope, Token
 
 PLACE = "/v1/tokens"
@@ -17,25 +18,32 @@ ONE = PLACE + "/{id}"
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Ask for a token by user and password. The token is as `NewToken` says."""
+    """Ask for a token by user and password. The token is as `NewToken` says.
+
+    `tenant` is the id of a domain or project, or its place (`acme/web`).
+    """
 
     user: str
     password: str
     name: str = "login"
     scopes: tuple[Scope, ...] = (Scope(),)
     expires_at: datetime | None = None
+    tenant: str | None = None
 
     def __repr__(self) -> str:
         return f"SignIn(user={self.user!r}, …)"
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """Who the caller is."""
+    """Who the caller is, and where it acts; `rules` are what its roles come to there."""
 
     id: str
     name: str
     scopes: tuple[Scope, ...]
     expires_at: datetime | None
+    user: str
+    tenant: str
+    rules: tuple[Rule, ...]
 
 
 async def sign_in(exchange: Exchange) -> Answer:
@@ -44,7 +52,9 @@ async def sign_in(exchange: Exchange) -> Answer:
         raise Forbidden("a page of another site may not do this")
     told = await exchange.decoded(SignIn)
     people = exchange.broker.people
-    caller = await people.sign_in(told.user, told.password, exchange.where)
+    exchange.caller = caller = await people.sign_in(
+        told.user, told.password, exchange.where, told.tenant
+    )
     new = NewToken(name=told.name, scopes=told.scopes, expires_at=told.expires_at)
     return json_answer(await people.create_token(caller, new), 201)
 
@@ -52,12 +62,26 @@ async def sign_in(exchange: Exchange) -> Answer:
 async def me(exchange: Exchange) -> Answer:
     caller: Caller = exchange.caller
     return json_answer(
-        Me(id=caller.id, name=caller.name, scopes=caller.scopes, expires_at=caller.expires_at)
+        Me(
+            id=caller.id,
+            name=caller.name,
+            scopes=caller.scopes,
+            expires_at=caller.expires_at,
+            user=caller.user,
+            tenant=caller.tenant,
+            rules=caller.rules,
+        )
     )
 
 
+async def sign_out(exchange: Exchange) -> Answer:
+    """End the token by which this is asked."""
+    await exchange.broker.people.sign_out(exchange.caller)
+    return nothing()
+
+
 async def page(exchange: Exchange) -> Answer:
-    return json_answer({"items": await exchange.broker.people.tokens()})
+    return json_answer({"items": await exchange.broker.people.tokens(exchange.caller)})
 
 
 async def create(exchange: Exchange) -> Answer:
@@ -67,15 +91,12 @@ async def create(exchange: Exchange) -> Answer:
 
 
 async def show(exchange: Exchange) -> Answer:
-    id = exchange.arguments["id"]
-    for token in await exchange.broker.people.tokens():
-        if token.id == id:
-            return json_answer(token)
-    raise NotFound(f"there is no token {id!r}")
+    people = exchange.broker.people
+    return json_answer(await people.token(exchange.arguments["id"], exchange.caller))
 
 
 async def revoke(exchange: Exchange) -> Answer:
-    await exchange.broker.people.revoke(exchange.arguments["id"])
+    await exchange.broker.people.revoke(exchange.arguments["id"], exchange.caller)
     return nothing()
 
 
@@ -92,6 +113,7 @@ ROUTES: tuple[Route, ...] = (
         is_open=True,
     ),
     Route("GET", "/v1/login", me, None, text="Return whose token this is.", gives=Me),
+    Route("DELETE", "/v1/login", sign_out, None, text="End this token at once.", status=204),
     Route(
         "GET",
         PLACE,

@@ -10,24 +10,26 @@ ONE = PLACE + "/{id}"
 
 
 async def page(exchange: Exchange) -> Answer:
-    return json_answer({"items": await exchange.broker.webhooks.all()})
+    return json_answer({"items": await exchange.broker.webhooks.all(exchange.caller)})
 
 
 async def create(exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewWebhook)
-    return json_answer(await exchange.broker.webhooks.create(new), 201)
+    return json_answer(await exchange.broker.webhooks.create(new, exchange.caller), 201)
 
 
 async def show(exchange: Exchange) -> Answer:
-    return json_answer(await exchange.broker.webhooks.get(exchange.arguments["id"]))
+    webhooks, id = exchange.broker.webhooks, exchange.arguments["id"]
+    return json_answer(await webhooks.get(id, exchange.caller))
 
 
 async def enable(exchange: Exchange) -> Answer:
-    return json_answer(await exchange.broker.webhooks.enable(exchange.arguments["id"]))
+    webhooks, id = exchange.broker.webhooks, exchange.arguments["id"]
+    return json_answer(await webhooks.enable(id, exchange.caller))
 
 
 async def destroy(exchange: Exchange) -> Answer:
-    await exchange.broker.webhooks.destroy(exchange.arguments["id"])
+    await exchange.broker.webhooks.destroy(exchange.arguments["id"], exchange.caller)
     return nothing()
 
 

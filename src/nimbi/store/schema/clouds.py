@@ -19,6 +19,8 @@ accounts = Table(
     Column("version", BigInteger, nullable=False),
     Column("sealed", LargeBinary),
     Column("key_id", Words),
+    # Whose it is: it may be used there and below.
+    Column("tenant", Words, nullable=False, server_default="root"),
 )
 
 things = Table(

@@ -42,4 +42,7 @@ webhooks = Table(
     Column("next_us", BigInteger, nullable=False),
     Column("holder", Words),
     Column("until_us", BigInteger, nullable=False),
+    Column("tenant", Words, nullable=False, server_default="root"),
+    # Who made it, and is told no more than it may see; None is the operator.
+    Column("owner", LargeBinary),
 )

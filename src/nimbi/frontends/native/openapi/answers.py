@@ -18,6 +18,7 @@ STATUSES: Mapping[int, str] = {
     202: "It was begun, and is not settled yet.",
     204: "Done; there is nothing to tell.",
     206: "The part that was asked for.",
+    303: "Where the browser is to go on, in Location.",
     304: "It is as the client knows it.",
 }
 
@@ -64,7 +65,7 @@ def _successes(route: Route) -> Iterator[int]:
 
 def _success(route: Route, status: int, schemas: Schemas) -> Json:
     told: Json = {"description": STATUSES[status]}
-    if status in {204, 304}:
+    if status in {204, 303, 304}:
         return told
     if route.api is not None and {"wait", "dry_run"} & route.query:
         return told | _of_change(route, route.api, status, schemas)

@@ -1,0 +1,1 @@
+"""What is written down of calls that make, change and remove what counts."""

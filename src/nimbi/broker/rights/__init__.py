@@ -1,0 +1,1 @@
+"""Users, groups, tenants, roles, and who gives what to whom."""

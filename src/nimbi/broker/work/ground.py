@@ -1,0 +1,74 @@
+"""What the kinds of jobs work with: the clouds, for whom a job is done."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from nimbi.broker.access import Caller
+from nimbi.broker.calls import AccountUse, Ground
+from nimbi.broker.inventory.inventory import Inventory
+from nimbi.gateway.cloud import Cloud
+from nimbi.jobs import Work
+from nimbi.model.errors import Forbidden, NotFound
+from nimbi.model.people import Owner
+from nimbi.model.tokens import Scope
+from nimbi.store.intents import IntentStore
+from nimbi.wire.destinations import Reach
+
+# After these the same request may go well a moment later; of the last two it is unknown whether it
+# was carried out.
+PASSING = frozenset({"throttled", "cloud_unavailable", "timeout", "unknown_outcome"})
+# After these the same request never goes well.
+FINAL = frozenset({"unauthorized", "forbidden", "not_found", "invalid", "unsupported", "conflict"})
+
+# Things that one step works on at the same time.
+AT_ONCE = 10
+
+
+class Acting(Protocol):
+    """Tells what somebody may do now who wanted something before."""
+
+    async def acting(self, owner: Owner) -> Caller: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkGround:
+    """What jobs work with. `reach` is how far their own connections to machines may go."""
+
+    calls: Ground
+    people: Acting
+    inventory: Inventory
+    reach: Reach
+
+    @property
+    def intents(self) -> IntentStore:
+        """What was about to be made, by its token."""
+        return self.calls.intents
+
+    @asynccontextmanager
+    async def cloud(self, work: Work, account: str) -> AsyncIterator[Cloud]:
+        """Give the account's cloud, for what the job's owner may do now.
+
+        Raises Forbidden for an owner who may do nothing any more, and what opening it raises.
+        """
+        caller = await self.people.acting(work.owner)
+        async with AccountUse(self.calls, caller, account) as cloud:
+            yield cloud
+
+    @asynccontextmanager
+    async def cloud_to_clean(self, work: Work, account: str) -> AsyncIterator[Cloud]:
+        """Give the account's cloud for removing what the job made, whatever became of its owner."""
+        try:
+            caller = await self.people.acting(work.owner)
+        except (Forbidden, NotFound):
+            owner = work.owner
+            caller = Caller(
+                id=f"job {work.id}",
+                name=owner.name,
+                scopes=(Scope(),),
+                user=owner.user,
+                tenant=owner.tenant,
+            )
+        async with AccountUse(self.calls, caller, account) as cloud:
+            yield cloud

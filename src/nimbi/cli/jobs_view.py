@@ -1,0 +1,87 @@
+"""Jobs as they go on: a screen of all of them, a line of one."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from nimbi.cli.command import Desk
+from nimbi.cli.jobs import COLUMNS, ENDS, bar, ended, leave, what
+from nimbi.cli.remote import segment
+from nimbi.cli.table import Table, cut, is_person, visible
+
+LOOK_S = 1.0
+# What a screen shows moves at least so often.
+WAIT_S = 1
+# Jobs that have ended stay on the screen among those that go on.
+MOST_ENDED = 10
+
+HOME, REST, CLEAR_LINE = "\x1b[H", "\x1b[J", "\x1b[K"
+ALTERNATE, NORMAL = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+GOING_ON = "queued,running,cancelling"
+
+
+def is_seen() -> bool:
+    """Return whether somebody looks at standard error."""
+    return sys.stderr.isatty()
+
+
+def watch(desk: Desk, id: str | None) -> None:
+    """Show all jobs, or one until its end."""
+    if id is not None:
+        job = ended(desk, desk.remote.ask("GET", f"/v1/jobs/{segment(id)}").value)
+        click.echo(f"{job['state']}: {visible(what(job))}")
+        leave(job)
+        return
+    if not is_person():
+        click.echo("\n".join(_lines(desk, None)))
+        return
+    sys.stdout.write(ALTERNATE)
+    try:
+        while True:
+            room = shutil.get_terminal_size().lines - 1
+            lines = _lines(desk, room)[:room]
+            sys.stdout.write(HOME + "".join(f"{line}{CLEAR_LINE}\n" for line in lines) + REST)
+            sys.stdout.flush()
+            time.sleep(LOOK_S)
+    except KeyboardInterrupt:
+        return
+    finally:
+        sys.stdout.write(NORMAL)
+        sys.stdout.flush()
+
+
+@contextmanager
+def line() -> Iterator[Callable[[Any], None]]:
+    """Give a function that shows how far a job is, on one line that is gone in the end."""
+
+    def tell(job: Any) -> None:
+        if is_seen():
+            room = shutil.get_terminal_size().columns - 1
+            text = f"{bar(job)} {visible(what(job))}"
+            click.echo(f"\r{cut(text, room)[:room]}{CLEAR_LINE}", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        if is_seen():
+            click.echo(f"\r{CLEAR_LINE}", nl=False, err=True)
+
+
+def _lines(desk: Desk, room: int | None) -> list[str]:
+    ask = desk.remote.ask
+    moving = ask("GET", "/v1/jobs", [("state", GOING_ON), ("limit", "200")]).value["items"]
+    over = ask(
+        "GET", "/v1/jobs", [("state", ",".join(sorted(ENDS))), ("limit", str(MOST_ENDED))]
+    ).value["items"]
+    items: Sequence[Any] = [*moving, *over]
+    shown = items if room is None else items[: max(1, room - 3)]
+    rows = [[column.cell(item) for column in COLUMNS] for item in shown]
+    firm = [i for i, column in enumerate(COLUMNS) if column.firm]
+    state = next(i for i, column in enumerate(COLUMNS) if column.is_state)
+    head = f"{len(moving)} jobs go on; the last {len(over)} that have ended below"
+    return [head, "", *Table([c.title for c in COLUMNS], firm, state).lines(rows)]

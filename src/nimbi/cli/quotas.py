@@ -1,0 +1,115 @@
+"""`nimbi quotas`: what accounts may have, as clouds tell, and what tenants may have here."""
+
+from typing import Any
+
+import click
+
+from nimbi.cli.collections.group import Collection
+from nimbi.cli.columns import Column, field
+from nimbi.cli.command import Command, Desk, Option
+from nimbi.cli.forms import Teller
+from nimbi.cli.remote import segment
+
+EPILOG = """\b
+Examples:
+  nimbi quotas of acme/web
+  nimbi quotas set acme/web instances=10 vcpus=40 price_hour_micros=none
+  nimbi quotas recount --mend"""
+
+
+def _limit(item: Any) -> str:
+    return "none" if item["limit"] is None else str(item["limit"])
+
+
+def _note(item: Any) -> str:
+    return f"{item['unpriced']} without a price" if item.get("unpriced") else ""
+
+
+COLUMNS = (
+    Column("RESOURCE", field("resource"), firm=True),
+    Column("USED", field("used")),
+    Column("LIMIT", _limit),
+    Column("NOTE", _note),
+)
+DRIFTS = (
+    Column("KIND", field("kind")),
+    Column("TENANT", field("tenant")),
+    Column("RESOURCE", field("resource")),
+    Column("ACCOUNT", field("account")),
+    Column("THING", field("thing_id")),
+    Column("COUNTED", field("used")),
+    Column("RIGHT", field("counted")),
+)
+
+
+class QuotaCommands(Collection):
+    """The quotas of clouds, which are a collection, and those of tenants beside them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *OWN]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return OWN.get(cmd_name) or super().get_command(ctx, cmd_name)
+
+
+def _place(tenant: str) -> str:
+    return f"/v1/tenant-quotas/{segment(tenant)}"
+
+
+def _tell(desk: Desk, items: list[Any], columns: tuple[Column, ...]) -> None:
+    teller = Teller(desk.form, lambda _items: columns)
+    teller.tell(items)
+    teller.end()
+
+
+@click.command(cls=Command, without=("accounts",), short_help="Tell what a tenant may have.",
+               epilog=EPILOG)  # fmt: skip
+@click.argument("tenant")
+@click.pass_obj
+def of(desk: Desk, tenant: str) -> None:
+    """Tell how much a domain or project, and all below it, may have, and has.
+
+    TENANT is an id or a place such as acme/web. Money is in millionths of the currency.
+    """
+    _tell(desk, desk.remote.ask("GET", _place(tenant)).value["items"], COLUMNS)
+
+
+@click.command("set", cls=Command, without=("accounts",), short_help="Set what a tenant may have.",
+               epilog=EPILOG)  # fmt: skip
+@click.argument("tenant")
+@click.argument("limits", nargs=-1, required=True, metavar="RESOURCE=NUMBER|none...")
+@click.pass_obj
+def set_quotas(desk: Desk, tenant: str, limits: tuple[str, ...]) -> None:
+    """Set how much a domain or project, and all below it, may have; what it has stays."""
+    told = dict(_told(limit) for limit in limits)
+    items = desk.remote.ask("PATCH", _place(tenant), body=told).value["items"]
+    _tell(desk, items, COLUMNS)
+
+
+@click.command(cls=Command, without=("accounts",), short_help="Compare what is counted.",
+               epilog=EPILOG)  # fmt: skip
+@click.option("--mend", cls=Option, is_flag=True, help="Set right what differs.")
+@click.pass_obj
+def recount(desk: Desk, mend: bool) -> None:
+    """Tell where what is counted in quotas is not what is there. Ends with 1 when it differs."""
+    items = desk.remote.ask("POST", "/v1/holdings/recount", body={"mend": mend}).value["items"]
+    _tell(desk, items, DRIFTS)
+    if items and not mend:
+        raise SystemExit(1)
+
+
+OWN = {"of": of, "set": set_quotas, "recount": recount}
+
+
+def group_of(collection: str, text: str) -> click.Group:
+    """Return the command of the collection of quotas."""
+    return QuotaCommands(collection, text)
+
+
+def _told(limit: str) -> tuple[str, int | None]:
+    name, _, value = limit.partition("=")
+    if value == "none":
+        return name, None
+    if not (value.isascii() and value.isdigit()):
+        raise click.UsageError(f"{limit}: a quota is RESOURCE=NUMBER, or RESOURCE=none")
+    return name, int(value)

@@ -1,0 +1,88 @@
+"""Limits: which regions and sizes of an account tenants may use, and at which price."""
+
+import msgspec
+
+from nimbi.frontends.native.answer import Answer, json_answer, nothing
+from nimbi.frontends.native.exchange import Exchange
+from nimbi.frontends.native.route import Route
+from nimbi.model.errors import Forbidden
+from nimbi.model.holdings import Limit
+from nimbi.model.people import ROOT
+
+PLACE = "/v1/tenants/{tenant}/limits"
+ONE = PLACE + "/{account}"
+
+
+class NewLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a tenant, and those below it, may use of an account; null is no limit.
+
+    `regions` are ids of realms, or beginnings of them with `*` behind; `sizes` so of hardware
+    profiles. `price_hour_micros` is the most that one new thing may cost an hour.
+    """
+
+    regions: tuple[str, ...] | None = None
+    sizes: tuple[str, ...] | None = None
+    price_hour_micros: int | None = None
+
+
+async def page(exchange: Exchange) -> Answer:
+    """Answer with the limits of a tenant, and with those of all above, which hold for it too."""
+    told = exchange.arguments["tenant"]
+    path = await exchange.broker.quotas.path(exchange.caller, told)
+    return json_answer({"items": await exchange.broker.limits.page(path.tenants)})
+
+
+async def put(exchange: Exchange) -> Answer:
+    new = await exchange.decoded(NewLimit)
+    limit = Limit(
+        tenant=await _tenant(exchange),
+        account=exchange.arguments["account"],
+        regions=new.regions,
+        sizes=new.sizes,
+        price_hour_micros=new.price_hour_micros,
+    )
+    return json_answer(await exchange.broker.limits.set(limit))
+
+
+async def remove(exchange: Exchange) -> Answer:
+    tenant = await _tenant(exchange)
+    await exchange.broker.limits.remove(tenant, exchange.arguments["account"])
+    return nothing()
+
+
+async def _tenant(exchange: Exchange) -> str:
+    """Return the id of the tenant in the path. Raises Forbidden for the caller's own."""
+    caller = exchange.caller
+    path = await exchange.broker.quotas.path(caller, exchange.arguments["tenant"])
+    if path.tenant == caller.tenant and caller.tenant != ROOT:
+        raise Forbidden("the limits of a tenant are set by those above it")
+    return path.tenant
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        PLACE,
+        page,
+        "limits.page",
+        text="Return what a tenant may use of accounts: its limits, and those of all above it.",
+        gives=tuple[Limit, ...],
+    ),
+    Route(
+        "PUT",
+        ONE,
+        put,
+        "limits.set",
+        text="Limit what a tenant, and those below it, may use of an account.",
+        takes=NewLimit,
+        gives=Limit,
+    ),
+    Route(
+        "DELETE",
+        ONE,
+        remove,
+        "limits.destroy",
+        text="Let a tenant use of an account what those above it may.",
+        status=204,
+    ),
+)
