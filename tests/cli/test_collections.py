@@ -106,6 +106,14 @@ def test_an_instance_is_made_found_by_its_name_and_gone(nimbi: Nimbi) -> None:
     assert nimbi("instances", "get", item["id"], "-a", "mock").exit_code == STATUSES["not_found"]
 
 
+def test_an_address_is_told_by_what_it_is(nimbi: Nimbi) -> None:
+    made = nimbi("addresses", "create", "-a", "mock", "-o", "json")
+    ip = json.loads(made.stdout)["ip"]
+    assert json.loads(nimbi("addresses", "get", ip, "-o", "json").stdout)["ip"] == ip
+    assert nimbi("addresses", "destroy", ip).exit_code == 0
+    assert nimbi("addresses", "get", "-a", "mock", ip).exit_code == STATUSES["not_found"]
+
+
 def test_several_things_are_done_one_by_one_and_the_first_failure_counts(nimbi: Nimbi) -> None:
     done = nimbi("instances", "reboot", "inst0", "nope", "inst1", "-a", "mock")
     assert done.exit_code == STATUSES["not_found"]

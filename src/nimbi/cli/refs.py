@@ -1,12 +1,21 @@
 """Finds what a person means: an id or a name, of one account or of any."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import click
 
 from nimbi.cli.command import Desk, words_of
 from nimbi.model.errors import Conflict, NotFound
+
+# Of several things with one name so many are asked for: ten are shown, and whether there are more.
+MOST_SEVERAL = 11
+
+# What people call things that have no name: by this field, which lists have no filter for. None:
+# only the id tells them apart.
+NAMELESS: Mapping[str, str | None] = {"addresses": "ip", "metrics": None, "quotas": None}
 
 
 @dataclass(frozen=True)
@@ -89,12 +98,17 @@ def _listed(
 ) -> list[Any]:
     where = [("account", account)] if account else []
     more = [("fresh", "true")] if fresh else []
-    for field in ("id", "name"):
-        query = [(field, told), *where, *more, ("limit", "11")]
+    for field in ("id",) if collection in NAMELESS else ("id", "name"):
+        query = [(field, told), *where, *more, ("limit", str(MOST_SEVERAL))]
         found: list[Any] = desk.remote.ask("GET", f"/v1/{collection}", query).value["items"]
         if found:
             return found
-    return []
+    called = NAMELESS.get(collection)
+    if called is None:
+        return []
+    pages = desk.remote.each(f"/v1/{collection}", [*where, *more])
+    fitting = (one for page in pages for one in page["items"] if one[called] == told)
+    return list(islice(fitting, MOST_SEVERAL))
 
 
 def _one(collection: str) -> str:
