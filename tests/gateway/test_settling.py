@@ -83,3 +83,12 @@ async def test_one_that_never_rests_is_late(cloud: Cloud) -> None:
     made = await cloud.instances.create(NewInstance(image_id="img1"))
     with pytest.raises(Timeout):
         await settled(cloud, Instances.get, (made.id,), "stop", 5)
+
+
+async def test_a_volume_rests_after_detaching_once_the_guest_has_let_go(cloud: Cloud) -> None:
+    with pytest.raises(Timeout):
+        await settled(cloud, Volumes.get, ("vol3",), "detach", 0.1)
+    await cloud.volumes.detach("vol3")
+    volume = await settled(cloud, Volumes.get, ("vol3",), "detach", 5)
+    assert volume is not None
+    assert volume.state is VolumeState.AVAILABLE

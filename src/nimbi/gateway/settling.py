@@ -9,6 +9,7 @@ from nimbi.driver.compute import Instances
 from nimbi.driver.states import StateMachine
 from nimbi.model.errors import NotFound
 from nimbi.model.instances import InstanceState
+from nimbi.model.volumes import Volume, VolumeState
 
 if TYPE_CHECKING:
     from nimbi.gateway.cloud import Cloud
@@ -31,7 +32,8 @@ async def settled(
     first = await _first(cloud, get, args)
     if first is None:
         return None
-    until = resting(cloud.instance_states, operation) if get is Instances.get else _rest_of(first)
+    is_instance = get is Instances.get
+    until = resting(cloud.instance_states, operation) if is_instance else _rest_of(first, operation)
     try:
         return await cloud.wait(get, *args, until=until, timeout_s=timeout_s)
     except NotFound:
@@ -61,7 +63,10 @@ def resting(machine: StateMachine, operation: str) -> AnyOf[InstanceState]:
     return frozenset({*rest, InstanceState.ERROR, InstanceState.FINISH})
 
 
-def _rest_of(thing: Any) -> AnyOf[StrEnum]:
+def _rest_of(thing: Any, operation: str) -> AnyOf[StrEnum]:
+    if operation == "detach" and isinstance(thing, Volume) and len(thing.attachments) <= 1:
+        # Clouds answer before the guest has let go of it. Only of several guests others may stay.
+        return frozenset({VolumeState.AVAILABLE, VolumeState.ERROR})
     kind = type(thing.state)
     return frozenset(state for state in kind if state not in PASSING)
 
