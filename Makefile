@@ -99,9 +99,10 @@ check: $(READY) ## Lint, format, types, layers, generated docs
 	@$(BIN)/python -m cogapp --check $(GENERATED)
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
+# Some of it: make crash-points CRASH="--scene launch --database sqlite --every 5".
 crash-points: $(READY) ## Kill each job's process at every call and commit, and print what comes of it
 	@.ci/packages $(DATABASE)
-	@$(BIN)/python -m tests.crash
+	@$(BIN)/python -m tests.crash $(CRASH)
 
 # Longer: make soak SOAK="--seconds 600 --clients 128".
 soak: $(READY) ## Load three servers with faults and kills for three minutes, and count what is lost

@@ -5,21 +5,21 @@ from pathlib import Path
 
 from bench.table import Line
 from nimbi.broker.access import CATALOG, Caller, may
-from nimbi.broker.rights.roles import BUILT_IN, allowed, combined
-from nimbi.model.people import MOST_RULES, Effect, Rule
+from nimbi.broker.rights.builtin_roles import BUILT_IN, allowed, combined
+from nimbi.model.people import MOST_RULES, Effect, RoleRule
 from nimbi.model.tokens import Scope
 
 ROUNDS, TIMES = 5, 20
 GOAL_US = 20.0
 
 # A role as long as one may be, whose last rule is the one that counts.
-LONGEST = tuple(Rule(Effect.DENY, f"{one}.never") for one in map(str, range(MOST_RULES - 1)))
+LONGEST = tuple(RoleRule(Effect.DENY, f"{one}.never") for one in map(str, range(MOST_RULES - 1)))
 
 ROLES = {
     "admin": BUILT_IN["admin"].rules,
     "user": BUILT_IN["user"].rules,
     "user and auditor": combined((BUILT_IN["user"].rules, BUILT_IN["auditor"].rules)),
-    f"{MOST_RULES} rules": (*LONGEST, Rule(Effect.ALLOW, "*")),
+    f"{MOST_RULES} rules": (*LONGEST, RoleRule(Effect.ALLOW, "*")),
 }
 
 
@@ -32,7 +32,7 @@ def measure(place: Path) -> list[Line]:
     ]
 
 
-def _worst(rules: tuple[Rule, ...]) -> float:
+def _worst(rules: tuple[RoleRule, ...]) -> float:
     accounts = frozenset(f"account-{number}" for number in range(500))
     tenants = ("root", "t-acme", "t-web")
     caller = Caller(

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,15 +23,13 @@ from nimbi.gateway.tickets import Tickets
 from nimbi.model.errors import CloudError, CloudUnavailable
 from nimbi.observability.ledger import AccessLog, Ledger
 from nimbi.observability.logs import Format, configure
-from nimbi.observability.metrics import CONTENT_TYPE, Metrics
+from nimbi.observability.metrics import CONTENT_TYPE, Families, Metrics
 from nimbi.observability.requests import App, Message, Observed, Receive, Scope, Send
 from nimbi.observability.sink import Sink
 from nimbi.settings import ACCOUNTS, Settings, SettingsError
 from nimbi.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
-
     from nimbi.broker.openid.provider import OpenIdOptions
     from nimbi.broker.site import Broker, Options
     from nimbi.frontends.consoles.app import ConsolesApp
@@ -161,7 +159,7 @@ def needs_broker(settings: Settings) -> bool:
 
 def broker_options(settings: Settings) -> "Options":
     """Return what the settings say of the broker."""
-    from nimbi.broker.health.letters import mail_server
+    from nimbi.broker.health.mail import mail_server
     from nimbi.broker.site import Options
     from nimbi.store.place import url_of
 
@@ -234,7 +232,7 @@ class _Opened:
             raise CloudUnavailable("the server is starting or stopping")
         return self._broker
 
-    async def figures(self) -> "Sequence[Metric]":
+    async def figures(self) -> Families:
         """Return the numbers that all servers on the database share; none while it is not open."""
         return await self._figures.read(self._broker.database) if self._broker is not None else ()
 

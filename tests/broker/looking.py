@@ -3,7 +3,7 @@
 from sqlalchemy import update
 
 from nimbi.broker.site import Broker
-from nimbi.store.looking import MISSES
+from nimbi.store.reconciliation import MISSES
 from nimbi.store.schema import holdings, intents, things
 
 HOUR_US = 3_600_000_000

@@ -27,6 +27,7 @@ from nimbi.model.accounts import NewAccount, Part
 from nimbi.store.accounts import AccountStore
 from nimbi.store.database import Database, open_database
 from nimbi.store.events import EventStore
+from nimbi.store.holdings import HoldingStore
 from nimbi.store.intents import IntentStore
 from nimbi.store.inventory import InventoryStore
 from nimbi.store.keys import new_key
@@ -124,7 +125,8 @@ async def open_site(
             beat=beat,
         )
         stack.push_async_callback(inventory.aclose)
-        orphans = Orphans(accounts, intents, store, inventory, holder=holder)
+        holdings = HoldingStore(database)
+        orphans = Orphans(accounts, intents, store, inventory, holdings, holder=holder)
         webhooks = Webhooks(
             WebhookStore(database),
             EventStore(database),

@@ -9,7 +9,7 @@ from tests.broker.whole import Whole
 
 from nimbi.broker.access import ADMIN, Caller
 from nimbi.broker.audit import HIDDEN, Audit, cloud_event, result_of, safe
-from nimbi.broker.turns import Turns
+from nimbi.broker.job_audit import JobAudit
 from nimbi.driver.compute import Instances
 from nimbi.gateway.audit import CLIENT, REQUEST_ID
 from nimbi.model.accounts import Problem
@@ -173,7 +173,7 @@ async def test_calls_to_clouds_are_written_down_before_and_after(whole: Whole) -
 
 
 async def test_jobs_are_written_down_when_they_begin_and_when_they_end(whole: Whole) -> None:
-    turns = Turns(whole.broker.audit, whole.broker.rights.standings)
+    turns = JobAudit(whole.broker.audit)
     job = Job(
         id="j1",
         kind="launch",
@@ -190,7 +190,8 @@ async def test_jobs_are_written_down_when_they_begin_and_when_they_end(whole: Wh
         msgspec.structs.replace(job, owner=Owner(user="u1", name="Ada", tenant="gone")),
     )
     for each in ends:
-        await turns(each)
+        async with whole.broker.database.writing() as connection:
+            await turns(connection, each)
     told = [(e.operation, e.result, e.user, e.owners) for e in await every(whole.broker.audit)]
     assert told == [
         ("jobs.begin", "ok", "u1", ("root",)),

@@ -6,8 +6,8 @@ import pytest
 from tests.broker.whole import Whole
 
 from nimbi.broker.access import ADMIN, Caller
-from nimbi.broker.brakes import FREE_FAILURES, LONGEST_PAUSE_S, pause_after
 from nimbi.broker.people import People
+from nimbi.broker.throttle import FREE_FAILURES, LONGEST_PAUSE_S, pause_after
 from nimbi.model.errors import Forbidden, Invalid, NotFound, Throttled, Unauthorized
 from nimbi.model.tokens import NewToken, Scope
 from nimbi.store.people import PeopleStore

@@ -11,17 +11,26 @@ import pytest
 from tests.broker.whole import Whole
 
 from nimbi.broker.access import ADMIN, Caller
-from nimbi.broker.books.ahead import reserved_ahead
 from nimbi.broker.inventory import listing
+from nimbi.broker.inventory.bodies import thing_of
 from nimbi.broker.inventory.wishes import Row, Wish
+from nimbi.broker.ledger.reservation import reservation
 from nimbi.driver.blobs import Blobs, Buckets
 from nimbi.driver.compute import HardwareProfiles, Images, Instances, Metrics, Quotas
 from nimbi.driver.network import Addresses
 from nimbi.driver.storage import Snapshots, Volumes
-from nimbi.drivers.mock.faults import Faults, Outage
+from nimbi.drivers.mock.faults import Faults, LostReply, NoCapacity, Outage
 from nimbi.model.audit import AuditFilter
 from nimbi.model.buckets import BlobPlace, NewBlob, NewBucket
-from nimbi.model.errors import CloudError, Forbidden, Invalid, NotFound, QuotaExceeded
+from nimbi.model.errors import (
+    CloudError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    OutOfCapacity,
+    QuotaExceeded,
+    UnknownOutcome,
+)
 from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.holdings import Limit
 from nimbi.model.images import NewImage
@@ -152,6 +161,53 @@ async def test_what_failed_is_given_back(one: Whole) -> None:
     with pytest.raises(CloudError):
         await made(one, WEB)
     one.clouds["one"].faults = Faults()
+    assert await used(one, "web") == {}
+
+
+async def test_what_is_refused_after_an_answer_was_lost_may_be_there(one: Whole) -> None:
+    cloud, intents = one.clouds["one"], one.broker.ground.intents
+    again = msgspec.structs.replace(SMALL, token="again")
+    before = await ids(one, ADMIN)
+    cloud.faults = Faults(lost_reply=LostReply(operations=("instances.create",)))
+    with pytest.raises(CloudError):
+        await made(one, WEB, again)
+    # Whoever is refused now is not told that nothing was made, and what was made counts.
+    cloud.faults = Faults(out_of_capacity=NoCapacity())
+    with pytest.raises(UnknownOutcome, match="may have been made before"):
+        await made(one, WEB, again)
+    assert [intent.token for intent in await intents.abandoned()] == ["again"]
+    assert (await used(one, "web"))["instances"] == 1
+    # A first attempt that is refused has made nothing.
+    with pytest.raises(OutOfCapacity):
+        await made(one, WEB, msgspec.structs.replace(SMALL, token="once"))
+    assert (await used(one, "web"))["instances"] == 1
+    cloud.faults = Faults()
+    instance = await made(one, WEB, again)
+    assert await ids(one, ADMIN) - before == {instance.id}
+    assert await intents.abandoned() == ()
+    assert await ids(one, WEB) == {instance.id}
+
+
+async def test_what_is_gone_when_it_is_destroyed_leaves_the_list(one: Whole) -> None:
+    instance = await made(one, WEB)
+    things = InventoryStore(one.broker.ground.database)
+    place = ("one", "instances", instance.id)
+    one.broker.inventory.forget("one")
+    async with one.broker.accounts.use("one") as cloud:
+        page = await cloud.call(Instances.page, None, 100)
+        found = [thing_of("one", "instances", each) for each in page.items]
+        await things.replace("one", "instances", found, datetime.now(UTC))
+        # By hand: nobody is told.
+        await cloud.call(Instances.stop, instance.id)
+        await cloud.call(Instances.destroy, instance.id)
+    # Another tenant learns nothing, and changes nothing.
+    with pytest.raises(NotFound):
+        await call(one, SHOP, Instances.destroy, instance.id)
+    assert (await things.thing(*place)).id == instance.id
+    with pytest.raises(NotFound):
+        await call(one, WEB, Instances.destroy, instance.id)
+    with pytest.raises(NotFound):
+        await things.thing(*place)
     assert await used(one, "web") == {}
 
 
@@ -392,7 +448,8 @@ async def test_a_job_reserves_what_its_steps_make_then(one: Whole) -> None:
     ground, tokens = one.broker.ground, ("job-1", "job-2", "job-3")
     await limit(one, "web", instances=3)
     async with one.broker.use(WEB, "one") as cloud:
-        along = await reserved_ahead(ground, WEB, "one", SMALL, tokens, cloud.call)
+        names = dict.fromkeys(tokens, "web")
+        along = await reservation(ground, WEB, "one", SMALL, names, cloud.call)
         async with one.broker.database.writing() as connection:
             await along(connection, "the-job")
         with pytest.raises(QuotaExceeded):

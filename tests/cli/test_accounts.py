@@ -237,7 +237,9 @@ def test_a_backup_is_for_its_user_alone_and_can_be_restored(nimbi: Nimbi, tmp_pa
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     database = f"sqlite:///{tmp_path / 'other.db'}"
     assert nimbi("restore", "--database", database, str(file)).exit_code == 0
-    missing = nimbi("restore", "--database", database, str(tmp_path / "none"))
+    again = nimbi("restore", "--database", database, str(file))
+    assert (again.exit_code, "say --yes" in again.output) == (2, True)
+    missing = nimbi("restore", "--yes", "--database", database, str(tmp_path / "none"))
     assert (missing.exit_code, len(missing.output.splitlines())) == (1, 1)
 
 

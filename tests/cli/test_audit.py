@@ -20,6 +20,8 @@ def test_what_was_done_is_listed_the_newest_first(nimbi: Nimbi) -> None:
     assert found["address"]
     assert found["request_id"]
     assert found["details"]["name"] == "seen-by-audit"
+    by_name = nimbi("audit", "list", "--user", found["name"], "--limit", "1", "-o", "json")
+    assert json.loads(by_name.output) == [found]
     assert nimbi("audit", "list", "--limit", "1", "-o", "name").output.strip() == str(found["seq"])
 
 

@@ -15,6 +15,8 @@ def test_a_launch_of_several_is_a_job(nimbi: Nimbi) -> None:
     assert sorted(item["name"] for item in json.loads(made.stdout)) == ["row-1", "row-2", "row-3"]
     listed = json.loads(nimbi("jobs", "list", "--kind", "launch", "-o", "json").stdout)
     assert listed[0]["title"] == "launch row x 3"
+    assert nimbi("jobs", "show", listed[0]["id"][:6]).exit_code == 0
+    assert "made row-1 (" in nimbi("jobs", "log", listed[0]["id"][:6]).stdout
     shown = nimbi("jobs", "list")
     assert "100%" in shown.stdout
     assert "done" in shown.stdout
@@ -40,6 +42,15 @@ def test_a_job_that_is_left_to_the_server_is_waited_for_later(nimbi: Nimbi) -> N
     bulk = {"action": "instances.destroy", "choice": {"filters": {"name_prefix": "left"}}}
     done = nimbi("jobs", "start", "bulk", json.dumps(bulk), "--wait", "-o", "json")
     assert len(json.loads(done.stdout)["result"]["done"]) == 1
+
+
+def test_one_thing_is_done_to_many(nimbi: Nimbi) -> None:
+    assert nimbi("launch", "many", *IMAGE, "--count", "2", "--wait").exit_code == 0
+    done = nimbi("jobs", "bulk", "instances.destroy", "--name-prefix", "many", "--wait")
+    assert done.exit_code == 0, done.output
+    assert "title:" in done.stdout
+    assert "many" not in nimbi("instances", "list").stdout
+    assert nimbi("jobs", "bulk", "instances.destroy").exit_code == 2
 
 
 def test_what_is_partly_done_says_so(nimbi: Nimbi) -> None:

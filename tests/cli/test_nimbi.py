@@ -58,7 +58,8 @@ def test_every_collection_has_a_command_with_its_own_words() -> None:
         name.replace("-", "_"): part for name, part in PARTS.items() if part.section == THINGS
     }
     assert list(things) == [interface.name for interface in INTERFACES]
-    for interface in INTERFACES:
+    # The command of quotas is also about those of tenants.
+    for interface in (each for each in INTERFACES if each.name != "quotas"):
         told = (interface.__doc__ or "").partition("\n")[0]
         assert told.startswith(things[interface.name].text[:-1])
 

@@ -38,11 +38,16 @@ def test_people_get_roles_sign_in_and_act_in_their_project(
     (grant,) = told(nimbi, "grants", "list", "--user", "ann")
     assert grant["given_by"] == "admin"
     assert "starter" in done(nimbi, "roles", "list")
+    # People read places and names, programs ids.
+    assert "  acme  " in done(nimbi, "grants", "list")
+    assert grant["tenant"] in done(nimbi, "grants", "list", "-o", "csv")
+    assert "20" not in done(nimbi, "domains", "list").splitlines()[1]
 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     done(nimbi, "login", up.url(), "--user", "ann", input="correct horse\n")
     assert [one["place"] for one in told(nimbi, "projects", "list")] == ["acme/ops", "acme/web"]
-    done(nimbi, "login", "--project", "acme/web")
+    moved = nimbi("login", "--project", "acme/web")
+    assert moved.stderr.splitlines()[-1] == "you are ann, acting in acme/web"
     assert [one["place"] for one in told(nimbi, "projects", "list")] == ["acme/web"]
     assert told(nimbi, "users", "list") == []
     refused = nimbi("users", "create", "bob", "--no-password")
@@ -62,6 +67,16 @@ def test_an_account_is_lent_and_given_to_tenants(nimbi: Nimbi) -> None:
     done(nimbi, "accounts", "lend", "mock", "--to", "lab/one")
     (lend,) = told(nimbi, "accounts", "lends", "mock")
     assert lend["account"] == "mock"
+    done(nimbi, "limits", "set", "lab/one", "mock", "--price", "0.05")
+    assert "0.05" in done(nimbi, "limits", "list", "lab/one")
+    assert told(nimbi, "limits", "list", "lab/one")[0]["price_hour_micros"] == 50_000
+    assert nimbi("limits", "set", "lab/one", "mock", "--price", "dear").exit_code == 2
+    assert done(nimbi, "limits", "list") == ""
+    budget = told(nimbi, "budgets", "create", "5", "EUR", "--tenant", "lab/one")
+    assert budget["tenant"] == lend["tenant"]
+    assert "lab/one" in done(nimbi, "budgets", "list")
+    done(nimbi, "budgets", "rm", budget["id"])
+    done(nimbi, "limits", "rm", "lab/one", "mock")
     done(nimbi, "accounts", "unlend", "mock", "--to", "lab/one")
     assert told(nimbi, "accounts", "lends", "mock") == []
     lab = told(nimbi, "domains", "get", "lab")["id"]

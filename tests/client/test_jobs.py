@@ -46,7 +46,8 @@ async def test_a_job_is_begun_waited_for_and_read(way: Way) -> None:
     assert len(msgspec.convert(job.result, Launched).ids) == 2
     listed = await way.do(lambda client: client.jobs.all(kind="launch", mine=True))
     assert [one.id for one in listed] == [job.id]
-    assert await way.do(lambda client: client.jobs.log(job.id)) == ()
+    (line,) = await way.do(lambda client: client.jobs.log(job.id))
+    assert line.text.startswith("made web-1 (inst")
     with pytest.raises(Invalid):
         await way.do(lambda client: client.jobs.start({}, kind="unknown"))
     with pytest.raises(NotFound):
@@ -80,8 +81,16 @@ async def test_a_schedule_is_made_changed_run_and_removed(way: Way) -> None:
 
 
 async def test_a_job_tells_why_it_failed(way: Way) -> None:
-    launch = Launch(account="nowhere", new=NEW)
+    launch = Launch(account="mock", new=NewInstance(image_id="none", name="web"))
     job = await way.do(lambda client: client.jobs.start(launch))
     ended = await way.do(lambda client: client.jobs.wait(job.id, 60))
+    assert ended.state is JobState.FAILED
     assert ended.error is not None
-    assert ended.error.code == NotFound.code
+    assert ended.error.code == Invalid.code
+
+
+async def test_a_launch_in_no_account_is_never_begun(way: Way) -> None:
+    launch = Launch(account="nowhere", new=NEW)
+    with pytest.raises(NotFound):
+        await way.do(lambda client: client.jobs.start(launch))
+    assert await way.do(lambda client: client.jobs.all()) == ()

@@ -8,7 +8,7 @@ from tests.crash.work_scenes import OTHER
 from nimbi.broker.access import ADMIN
 from nimbi.broker.site import Broker
 from nimbi.model.checks import NewCheck, Probe, ProbeKind
-from nimbi.model.mending import Evacuation, Replace, Restart, Trait
+from nimbi.model.repair import Evacuation, Replace, Restart, Trait
 
 # The mock clouds' own, in both accounts.
 OLD = "inst2"

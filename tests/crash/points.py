@@ -1,12 +1,15 @@
 """Points at which a process may die: before and after each call of a cloud, and each commit.
 
-They are counted from outside: by SQLAlchemy's events, and around the faults of the mock cloud.
+They are counted from outside: by SQLAlchemy's events, and around the faults of the mock cloud. A
+point is what is done there and the how manieth time it is; how often something is looked at while
+nothing else happens depends on the machine, and counts once.
 """
 
 import os
 import re
 import signal
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,23 +23,36 @@ WRITES = re.compile(r"\s*(?:with\b.*?\b)?(?:insert\s+into|update|delete\s+from)\
 # Heartbeats come by the clock, not by what a job does; a process that dies there is as dead.
 BY_THE_CLOCK = frozenset({"leases"})
 WRITTEN = "nimbi tests: what was written"
+LOOKS = (".get", ".page")
 
 
 @dataclass
 class Points:
-    """The points that one process passes; it dies at number `at`, counted from 0, if any."""
+    """The points that one process passes, as `names`; it dies at the one called `at`, if any."""
 
-    at: int | None = None
+    at: str | None = None
     names: list[str] = field(default_factory=list)
     is_counting: bool = False
+    _counts: Counter[str] = field(default_factory=Counter)
+    _last: str = ""
 
     def passed(self, name: str) -> None:
         """Pass a point, or die there."""
         if not self.is_counting:
             return
-        self.names.append(name)
-        if len(self.names) - 1 == self.at:
+        self._last = ""
+        self._counts[name] += 1
+        self.names.append(f"{name} {self._counts[name]}")
+        if self.names[-1] == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def called(self, side: str, operation: str) -> None:
+        """Pass a point beside a call, unless it only looks again."""
+        if operation.endswith(LOOKS) and self._last == operation:
+            return
+        self.passed(f"{side} call {operation}")
+        if side == "after":
+            self._last = operation
 
     def install(self) -> None:
         """Count the commits of all databases of this process."""
@@ -87,12 +103,12 @@ class _Counted:
         self._faults = faults
 
     async def before(self, call: Call) -> None:
-        self._points.passed(f"before call {call.operation.id}")
+        self._points.called("before", call.operation.id)
         if self._faults is not None:
             await self._faults.before(call)
 
     def after(self, call: Call) -> None:
         # The cloud has done it, and the answer is not here yet.
-        self._points.passed(f"after call {call.operation.id}")
+        self._points.called("after", call.operation.id)
         if self._faults is not None:
             self._faults.after(call)

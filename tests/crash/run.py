@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,11 +22,13 @@ from nimbi.store.place import place_of, url_of
 
 DATABASES = ("sqlite", "postgresql")
 PROCESSES = (1, 3)
+# How often a process is sent to a point that it does not come to.
+TRIES = 3
 
 
 @dataclass
 class Verdict:
-    """What came of one death."""
+    """What came of one death; not `is_killed`: the process came to its end without that point."""
 
     name: str
     is_killed: bool
@@ -37,28 +40,31 @@ class Verdict:
 
 @dataclass
 class Row:
-    """What came of all deaths of one scene on one database."""
+    """What came of all deaths of one scene on one database.
+
+    `whole` is how many points there are, `points` at how many of them a death was tried, and
+    `killed` how many deaths there were. What is done by the clock does not come each time.
+    """
 
     scene: str
     database: str
     processes: int
     faults: str
+    whole: int = 0
     points: int = 0
     killed: int = 0
     same: int = 0
     leaked: int = 0
     doubled: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     def add(self, verdict: Verdict) -> None:
         """Count one death."""
         self.points += 1
         self.killed += verdict.is_killed
-        self.same += verdict.is_same
+        self.same += verdict.is_same and verdict.is_killed
         self.leaked += verdict.leaked
         self.doubled += verdict.doubled
-        self.kinds[" ".join(verdict.name.split()[1:2])] += 1
         if not verdict.is_same:
             self.wrong.append(f"{verdict.name}: {verdict.text}")
 
@@ -82,12 +88,16 @@ def enumerated(
     postgresql: Server | None,
     every: int = 1,
     first: int = 0,
+    most: int | None = None,
     at_once: int = 2,
 ) -> Row:
-    """Kill the process at every point (or each n-th, from the first on), and judge each end."""
+    """Kill the process at every point (or each n-th, from the first on), and judge each end.
+
+    There are `most` deaths at the most, as far apart as can be.
+    """
     row = Row(scene.name, database, processes, faults)
-    with tempfile.TemporaryDirectory(prefix="nimbi-crash-") as place:
-        root = Path(place)
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nimbi-crash-")))
         template = _template(scene, database, root, postgresql)
         whole = copied(template, root / "whole", postgresql)
         if not play(whole, scene, at=None, processes=1, faults=faults).is_over:
@@ -96,22 +106,31 @@ def enumerated(
                 f"{scene.name}: even undisturbed it does not come to its end\n{logs}"
             )
         points, right = names(whole), end_of(whole, scene, JOB)
+        row.whole = len(points)
+        if most is not None:
+            every = max(every, -(-(len(points) - first) // most))
         left = [(at, points[at]) for at in range(first, len(points), every)]
         running: dict[int, Path] = {}
+        stack.callback(_stopped, running)
         while left or running:
             while left and len(running) < at_once:
                 at, name = left.pop(0)
                 folder = root / f"at-{at}"
                 pid = os.fork()
                 if pid == 0:
-                    _judge_one(
-                        template, folder, scene, at, name, processes, faults, right, postgresql
-                    )
+                    _judge_one(template, folder, scene, name, processes, faults, right, postgresql)
                 running[pid] = folder.with_suffix(".json")
             pid, _status = os.wait()
             file = running.pop(pid)
             row.add(Verdict(**json.loads(file.read_text())))
     return row
+
+
+def _stopped(running: Iterable[int]) -> None:
+    """Stop the deaths that are still played, with all their processes."""
+    for pid in running:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _template(scene: Scene, database: str, root: Path, postgresql: Server | None) -> Stage:
@@ -144,7 +163,6 @@ def _judge_one(
     template: Stage,
     folder: Path,
     scene: Scene,
-    at: int,
     name: str,
     processes: int,
     faults: str,
@@ -152,25 +170,34 @@ def _judge_one(
     postgresql: Server | None,
 ) -> None:
     """Play one death, in a process of its own, and leave the verdict beside its folder."""
+    os.setpgid(0, 0)
     verdict = Verdict(name, False, False, 0, 0)
     try:
-        stage = copied(template, folder, postgresql)
-        outcome = play(stage, scene, at=at, processes=processes, faults=faults)
-        verdict.is_killed = outcome.is_killed
-        if not outcome.is_over:
-            verdict.text = "it did not come to an end\n" + _logs(stage)
-        else:
-            judge(verdict, end_of(stage, scene, JOB), right)
-            if not verdict.is_same:
-                verdict.text += "\n" + _logs(stage)
-        if postgresql is not None and (name := place_of(stage.url).url.database or ""):
-            postgresql.run(f"drop database if exists {name} with (force)")
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(TRIES):
+            stage = copied(template, folder, postgresql)
+            outcome = play(stage, scene, at=name, processes=processes, faults=faults)
+            verdict.is_killed = outcome.is_killed
+            if not outcome.is_over:
+                verdict.text = "it did not come to an end\n" + _logs(stage)
+            else:
+                judge(verdict, end_of(stage, scene, JOB), right)
+                if not verdict.is_same:
+                    verdict.text += "\n" + _logs(stage)
+            _cleared(stage, postgresql)
+            if verdict.is_killed or not verdict.is_same:
+                break
     except BaseException:  # noqa: BLE001 - it is told
         verdict.text = traceback.format_exc()
     finally:
         folder.with_suffix(".json").write_text(json.dumps(asdict(verdict)))
         os._exit(0)
+
+
+def _cleared(stage: Stage, postgresql: Server | None) -> None:
+    name = place_of(stage.url).url.database
+    if postgresql is not None and place_of(stage.url).file is None:
+        postgresql.run(f"drop database if exists {name} with (force)")
+    shutil.rmtree(stage.folder, ignore_errors=True)
 
 
 def judge(verdict: Verdict, end: End, right: End) -> None:

@@ -20,7 +20,7 @@ from nimbi.model.volumes import NewVolume, VolumeTarget
 ACCOUNT = "a"
 JOB = "the-job"
 OWNER = Owner(user="admin", name="admin")
-LONG_S = 60.0
+LONG_S = 200.0
 
 # How the cloud misbehaves in each process, beside the one that dies.
 FAULTS = {

@@ -5,17 +5,35 @@ import sys
 
 import pytest
 
-WAIT_S = 300
-# Far apart, and the distance has no divisor in common with what comes in pairs.
-EVERY = 61
+WAIT_S = 600
+# One of each kind.
+KINDS = (
+    "machine with a volume, cancelled",
+    "launch of three, missing",
+    "bulk",
+    "copy",
+    "restart",
+    "replacement, cancelled",
+    "evacuation",
+)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_job_comes_to_the_same_end_wherever_a_process_dies(database: str) -> None:
-    asked = ["--database", database, "--every", str(EVERY), "--scene", "machine with a volume"]
+@pytest.mark.parametrize(
+    ("scenes", "database", "processes", "faults"),
+    [
+        (KINDS, "sqlite", "1", "none"),
+        (("launch of three, missing",), "postgresql", "1", "stale lists"),
+        (("evacuation",), "postgresql", "3", "lost replies"),
+    ],
+    ids=["every kind", "stale lists", "lost replies"],
+)
+def test_a_job_comes_to_the_same_end_wherever_a_process_dies(
+    scenes: tuple[str, ...], database: str, processes: str, faults: str
+) -> None:
+    place = ["--database", database, "--processes", processes, "--faults", faults]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.crash", *asked, "--faults", "lost replies"],
+        [sys.executable, "-m", "tests.crash", "--most", "2", *place, "--scene", *scenes],
         capture_output=True,
         text=True,
         timeout=WAIT_S,

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.jobs.lab import ANN, QUICK, Diary, Lab, kind
 
 from nimbi.jobs import Jobs, Work, slots
 from nimbi.jobs.slots import NoSlot
-from nimbi.model.errors import CloudError, Conflict
+from nimbi.model.errors import CloudError
 from nimbi.model.jobs import Job, JobState
 from nimbi.store.errors import StoreUnavailable
+from nimbi.store.jobs import JobStore
 from nimbi.store.keys import new_key
 from nimbi.store.sealing import Keyring
 
@@ -197,26 +199,26 @@ async def test_without_a_free_slot_jobs_wait(
         assert (await site.ended(job.id)).state is JobState.DONE
 
 
-@pytest.mark.parametrize("raises", [False, True])
-async def test_somebody_is_told_of_begin_and_end(quick_lab: Lab, raises: bool) -> None:
+async def test_somebody_is_told_of_begin_and_end_and_it_waits_for_that(quick_lab: Lab) -> None:
     told: list[JobState] = []
 
-    async def on_turn(job: Job) -> None:
+    async def turn(_connection: AsyncConnection, job: Job) -> None:
         told.append(job.state)
-        if raises:
-            raise Conflict("not now")
+        if len(told) == 1:
+            raise StoreUnavailable("not now")
 
     diary = Diary()
     async with quick_lab.opened(works=False) as site:
-        parts = (site.store, site.leases, site.database.place)
+        store = JobStore(site.database, quick_lab.keyring, turn)
         steps = diary.steps("one")
-        jobs = Jobs(*parts, [steps], holder="h", pace=QUICK, on_turn=on_turn)
+        parts = (store, site.leases, site.database.place, [steps])
+        jobs = Jobs(*parts, holder="h", pace=QUICK)
         assert dict(jobs.kinds) == {"steps": steps}
         async with jobs.running():
             job = await jobs.start("steps", None, ANN)
             job = await jobs.wait(job.id, 60)
     assert job.state is JobState.DONE
-    assert told == [JobState.RUNNING, JobState.DONE]
+    assert told == [JobState.RUNNING, JobState.RUNNING, JobState.DONE]
 
 
 async def test_a_cloud_error_that_is_not_known_is_one_all_the_same(quick_lab: Lab) -> None:

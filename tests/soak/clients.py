@@ -12,9 +12,10 @@ from typing import Any, Protocol
 import aiohttp
 from tests.soak.clouds import NAMES
 
-# A client asks again for this long, and then counts the request as lost.
-PATIENCE_S = 120.0
-ANSWER_S = 30.0
+# A client asks again for this long, and then counts the request as lost: a machine that is loaded
+# otherwise may take minutes to start a server.
+PATIENCE_S = 600.0
+ANSWER_S = 60.0
 # What somebody asks again after.
 PAUSE_S = (0.05, 1.0)
 THINK_S = 0.3
@@ -70,7 +71,7 @@ class Reply:
 
     @property
     def is_well(self) -> bool:
-        return self.status < 300
+        return 200 <= self.status < 300
 
 
 @dataclass

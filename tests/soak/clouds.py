@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +66,28 @@ def _lines(before: dict[str, Any], draft: State) -> Iterator[str]:
         after = getattr(draft, collection)
         if after is table:
             continue
-        old_ids, new_ids = ({item.id for item in each.whole.items} for each in (table, after))
-        for id in old_ids ^ new_ids:
-            old, new = table.find(id), after.find(id)
-            thing = new or old
+        old, new = ({item.id: item for item in each.whole.items} for each in (table, after))
+        for id in {**old, **new}:
+            was, thing = old.get(id), new.get(id)
+            if was is not None and thing is not None and _state(was) == _state(thing):
+                continue
+            some = thing or was
             facts = {
                 "at": now,
-                "is_made": old is None,
                 "collection": collection,
                 "id": id,
-                "name": getattr(thing, "name", None),
-                "profile": getattr(thing, "hardware_profile_id", None),
-                "size_bytes": getattr(thing, "size_bytes", None),
+                "name": getattr(some, "name", None),
+                "before": _state(was),
+                "state": _state(thing),
+                "profile": getattr(some, "hardware_profile_id", None),
+                "size_gib": getattr(some, "size_gib", None),
             }
             yield json.dumps(facts) + "\n"
+
+
+def _state(thing: Any) -> str | None:
+    """Return the state of a thing, None of one that is not there."""
+    return None if thing is None else str(getattr(thing, "state", "") or "")
 
 
 def _driver(name: str) -> Driver[MockCloud, Session]:
@@ -91,7 +99,7 @@ EAST, WEST, NORTH, SOUTH = map(_driver, NAMES)
 
 @dataclass
 class Held:
-    """One thing that a cloud has, or had."""
+    """One thing that a cloud has, or had. `states` are all that it was in, and since when."""
 
     cloud: str
     collection: str
@@ -100,7 +108,14 @@ class Held:
     made_at: float
     gone_at: float | None = None
     profile: str | None = None
-    size_bytes: int | None = None
+    size_gib: float | None = None
+    states: list[tuple[float, str]] = field(default_factory=list)
+
+    def changed(self, at: float, before: str, state: str) -> None:
+        """Take note of another state. What was not so before was killed before it was."""
+        while len(self.states) > 1 and self.states[-1][1] != before:
+            self.states.pop()
+        self.states.append((at, state))
 
 
 @dataclass(frozen=True)
@@ -127,11 +142,12 @@ def read(name: str, folder: Path) -> Books:
     for line in file.read_text().splitlines() if file.exists() else ():
         told = json.loads(line)
         key = told["collection"], told["id"]
-        if told["is_made"]:
+        if told["before"] is None:
             # Of two in a row the first was killed before it was so.
-            found[key] = Held(
-                name, *key, told["name"], told["at"], None, told["profile"], told["size_bytes"]
-            )
+            facts = (told["name"], told["at"], None, told["profile"], told["size_gib"])
+            found[key] = Held(name, *key, *facts, [(told["at"], told["state"])])
+        elif key in found and told["state"] is not None:
+            found[key].changed(told["at"], told["before"], told["state"])
         elif key in found:
             # An id may come again, as another thing.
             gone = found.pop(key)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.soak.clients import Wish
-from tests.soak.clouds import Books
+from tests.soak.clouds import Books, Held
 from tests.soak.judgement import PREFIX, Verdict
 from tests.soak.land import RUNNING, STOPPED, VOLUME_GIB
 
@@ -19,6 +19,11 @@ LATE_S = 60.0
 HOUR_S = 3600
 MIB_IN_GIB = 1024
 GROWS = frozenset({"instances", "volumes"})
+# What a bill may be beside what the clouds' own books come to: a second at each beginning,
+# change and end of a thing, for bills know whole seconds; and this part of all, for what was told
+# late since an answer was lost.
+TELLS_S = 1
+PART = Fraction(2, 100)
 
 
 def judge_quotas(
@@ -98,6 +103,58 @@ def judge_bill(
             verdict.bill_difference.append(
                 f"{tenant}: {told[tenant]}, and {float(own[tenant]):.6f} by our own sum"
             )
+
+
+def judge_money(
+    verdict: Verdict,
+    rows: Iterable[Mapping[str, Any]],
+    books: Mapping[str, Books],
+    wishes: Iterable[Wish],
+) -> str:
+    """Compare what each project is charged with the clouds' own books and the list of prices.
+
+    All things are gone. Returns how far it is apart altogether.
+    """
+    projects = {(wish.cloud, wish.name): wish.project for wish in wishes}
+    right: dict[str, Fraction] = dict.fromkeys(projects.values(), Fraction())
+    within = dict(right)
+    for cloud, book in books.items():
+        for thing in book.things:
+            project = projects.get((cloud, thing.name or ""))
+            if project is None or thing.collection not in GROWS:
+                continue
+            ends = [at for at, _ in thing.states[1:]]
+            ends.append(thing.gone_at if thing.gone_at is not None else thing.states[-1][0])
+            dearest = Fraction()
+            for (begin, state), end in zip(thing.states, ends, strict=True):
+                price = _price(thing, state)
+                right[project] += price * Fraction(end - begin) / HOUR_S
+                dearest = max(dearest, price)
+            within[project] += dearest * TELLS_S * (len(ends) + 1) / HOUR_S
+    told = dict.fromkeys(right, Fraction())
+    for row in rows:
+        told[row["key"][0]] = told.get(row["key"][0], Fraction()) + Fraction(str(row["amount"]))
+    for project in sorted(told):
+        sum_, own = told[project], right.get(project, Fraction())
+        if abs(sum_ - own) > within.get(project, Fraction()) + PART * own:
+            verdict.bill_difference.append(
+                f"{project}: {float(sum_):.6f}, and {float(own):.6f} by the clouds' books"
+            )
+    all_, own = sum(told.values()), sum(right.values())
+    apart = max((abs(told[each] / right[each] - 1) for each in right if right[each]), default=0)
+    return (
+        f"{float(all_):.6f}, by the clouds' books {float(own):.6f}; "
+        f"of one project at most {float(apart):.2%} apart"
+    )
+
+
+def _price(thing: Held, state: str) -> Fraction:
+    """Return what an hour of a thing in a state costs."""
+    if thing.collection == "volumes":
+        return Fraction(VOLUME_GIB) * Fraction(thing.size_gib or 0)
+    if state == "stopped":
+        return Fraction(STOPPED)
+    return Fraction(RUNNING.get(thing.profile or "", "0")) if state == "running" else Fraction()
 
 
 def _cost(interval: Mapping[str, Any]) -> Fraction:

@@ -18,8 +18,12 @@ from nimbi.store.schema import HEAD, METADATA
 from nimbi.store.sealing import Keyring
 
 KINDS = ("sqlite", "postgresql")
+# The lock waits for those who write yet. To truncate takes ten times as long: it makes new files.
 CLEAR = (
-    f"truncate {', '.join(METADATA.tables)}; insert into counters values ('events', 0);"
+    "set session_replication_role = replica;"  # whatever refers to what
+    f" lock table {', '.join(METADATA.tables)};"
+    f" {' '.join(f'delete from {table};' for table in METADATA.tables)}"
+    " insert into counters values ('events', 0);"
     f" update alembic_version set version_num = '{HEAD}'"
 )
 

@@ -5,10 +5,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from nimbi.model.errors import CloudUnavailable
 from nimbi.store.database import Database, open_database
@@ -235,3 +237,26 @@ async def test_what_is_answered_survives_a_loss_of_power(tmp_path: Path) -> None
         synchronous = (await connection.exec_driver_sql("pragma synchronous")).scalar()
         journal = (await connection.exec_driver_sql("pragma journal_mode")).scalar()
     assert (synchronous, journal) == (2, "wal")
+
+
+async def test_who_is_cancelled_ends_also_when_the_database_fails_meanwhile(
+    database: Database,
+) -> None:
+    began = asyncio.Event()
+
+    async def work() -> None:
+        with suppress(StoreUnavailable):
+            async with database.writing():
+                began.set()
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    raise OperationalError("commit", {}, Exception("the connection is lost"))
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    await began.wait()
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=20)
+    assert done
+    assert task.cancelled()

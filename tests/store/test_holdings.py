@@ -13,8 +13,8 @@ from nimbi.store.accounts import AccountStore
 from nimbi.store.database import Database
 from nimbi.store.holdings import Holder, HoldingStore, Want, holding_of
 from nimbi.store.intents import IntentStore
-from nimbi.store.looking import LookStore
 from nimbi.store.quotas import Path
+from nimbi.store.reconciliation import Reconciler
 from nimbi.store.schema import holdings as table
 
 SMALL = Amounts(instances=1, vcpus=2, memory_mib=512)
@@ -199,7 +199,7 @@ async def test_what_several_lists_do_not_show_is_given_back(
     database: Database, accounts: AccountStore
 ) -> None:
     store = HoldingStore(database)
-    looks = LookStore(database, store)
+    looks = Reconciler(database, store)
     await reserve(store, WEB, want("t"))
     await store.held("a", "t", "i-1")
     soon = datetime.now(UTC) + timedelta(minutes=1)
@@ -217,7 +217,7 @@ async def test_a_list_that_was_asked_for_before_it_was_made_proves_nothing(
     database: Database, accounts: AccountStore
 ) -> None:
     store = HoldingStore(database)
-    looks = LookStore(database, store)
+    looks = Reconciler(database, store)
     await reserve(store, WEB, want("t"))
     await store.held("a", "t", "i-1")
     for _ in range(5):
@@ -229,7 +229,7 @@ async def test_what_is_reserved_and_nobody_works_on_is_given_back(
     database: Database, accounts: AccountStore
 ) -> None:
     store = HoldingStore(database)
-    looks = LookStore(database, store)
+    looks = Reconciler(database, store)
     await reserve(store, WEB, want("t"))
     await looks.looked("a", "instances", datetime.now(UTC) + timedelta(minutes=19))
     assert await used(store, "web") == {"web": 1}

@@ -16,24 +16,24 @@ from nimbi.model.people import (
     Group,
     Project,
     Role,
-    Rule,
+    RoleRule,
     Tenant,
     User,
     UserKind,
 )
 from nimbi.store.accounts import AccountStore
 from nimbi.store.database import Database
+from nimbi.store.directory import GROUP, USER, DirectoryStore
 from nimbi.store.holdings import Holder, HoldingStore, Want
 from nimbi.store.lends import LendStore
 from nimbi.store.quotas import Path
 from nimbi.store.roles import GrantStore, RoleStore
 from nimbi.store.schema import holdings
-from nimbi.store.standing import GROUP, USER, StandingStore
 from nimbi.store.tenants import DOMAIN, PROJECT, TenantStore
 from nimbi.store.users import GroupStore, UserStore
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-RULES = (Rule(Effect.DENY, "*.destroy"), Rule(Effect.ALLOW, "*"))
+RULES = (RoleRule(Effect.DENY, "*.destroy"), RoleRule(Effect.ALLOW, "*"))
 
 
 def user(id: str, **told: str) -> User:
@@ -142,14 +142,14 @@ async def test_what_decides_over_rights_is_read_together(
     await LendStore(database).add("aws", "t-b")
     await RoleStore(database).add(Role(id="r-1", name="mine", rules=RULES, tenant="t-a"))
     await tree.change("t-b", is_enabled=False)
-    store = StandingStore(database)
-    land = await store.land()
-    assert land.paths["t-lab"] == ("root", "t-a", "t-sub", "t-lab")
-    assert land.disabled == {"t-b"}
-    assert land.roles == {"r-1": RULES}
-    assert land.owners == {"aws": "t-a"}
-    assert land.lent == {"aws": {"t-b"}}
-    assert land.found("a/sub/lab") == "t-lab"
+    store = DirectoryStore(database)
+    directory = await store.directory()
+    assert directory.paths["t-lab"] == ("root", "t-a", "t-sub", "t-lab")
+    assert directory.disabled == {"t-b"}
+    assert directory.roles == {"r-1": RULES}
+    assert directory.owners == {"aws": "t-a"}
+    assert directory.lent == {"aws": {"t-b"}}
+    assert directory.found("a/sub/lab") == "t-lab"
     with pytest.raises(NotFound):
         await LendStore(database).remove("aws", "t-a")
 
@@ -165,14 +165,14 @@ async def test_a_user_stands_by_its_own_grants_and_those_of_its_groups(
     await grants.add(grant("k-1", "user", "t-web", user="u-1"), is_own=False)
     await grants.add(grant("k-2", "operator", "t-a", group="g-1"), is_own=False)
     await grants.add(grant("k-3", "admin", "t-b", user="u-1"), is_own=False)
-    store = StandingStore(database)
-    found = await store.standing("u-1", ("root", "t-a", "t-web"))
+    store = DirectoryStore(database)
+    found = await store.roles_held("u-1", ("root", "t-a", "t-web"))
     assert found is not None
     assert (found.name, found.is_enabled, set(found.roles)) == ("u-1", True, {"user", "operator"})
     assert await store.homes("u-1") == ("t-a", ("t-a", "t-b", "t-web"))
     assert set(await store.holds(GROUP, "g-1")) == {("operator", "t-a")}
     assert len(await store.holds(USER, "u-1")) == 3
-    assert await store.standing("u-2", ("root",)) is None
+    assert await store.roles_held("u-2", ("root",)) is None
     assert (await groups.page({"t-a"}))[0].members == ("u-1",)
     await users.remove("u-1")
     assert (await groups.page())[0].members == ()

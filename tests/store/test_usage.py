@@ -12,10 +12,12 @@ from nimbi.model.metering import Interval
 from nimbi.store.accounts import AccountStore
 from nimbi.store.database import Database
 from nimbi.store.events import Change, EventStore
+from nimbi.store.holdings import Holder, HoldingStore, Want
 from nimbi.store.inventory import InventoryStore
 from nimbi.store.meters import MeterStore
 from nimbi.store.moments import stored
-from nimbi.store.schema import events, holdings
+from nimbi.store.quotas import Path
+from nimbi.store.schema import bills, events, holdings
 from nimbi.store.usage import EVERYTHING, Place, UsageStore
 
 T0 = int(START.timestamp()) - 4 * 365 * 86400
@@ -206,6 +208,77 @@ async def test_a_holding_that_is_told_late_counts_from_the_beginning(ground: Gro
     await ground.told(20)
     await ground.caught_up()
     assert await ground.total(0, 100, Place(tenant="web")) == 10
+
+
+async def put(ground: Ground, row: dict[str, Any]) -> None:
+    async with ground.database.writing() as connection:
+        await connection.execute(holdings.insert().values(row))
+
+
+async def test_what_ended_before_its_holding_was_told_is_its_tenants(ground: Ground) -> None:
+    await ground.told(0)
+    await ground.told(10, vm("i-1"))
+    await ground.told(20, vm("i-1", "stopped"))
+    await ground.told(30)
+    await ground.caught_up()
+    await put(ground, held("web", "root/web/", 9) | {"held_us": stored(at(0))})
+    await ground.meter.compare()
+    assert await ground.total(0, 100, Place(tenant="web")) == 20
+    assert {one.tenant for one in await ground.usage.intervals()} == {"web"}
+    # Made anew from what was told it comes to the same.
+    newest = await ground.usage.newest()
+    again = [
+        (kind.tenant, kind.state, begin - T0, until - T0)
+        async for kind, begin, until, _ in ground.usage.recomputed(T0, T0 + 99, EVERYTHING, newest)
+    ]
+    assert again == [("web", "running", 10, 20), ("web", "stopped", 20, 30)]
+
+
+async def test_who_has_an_id_that_was_used_before_gets_only_its_own(ground: Ground) -> None:
+    await ground.told(0)
+    await ground.told(10, vm("i-1"))
+    await ground.told(20)
+    await ground.told(50, vm("i-1"))
+    await ground.told(90)
+    await ground.caught_up()
+    now = {"held_us": stored(at(0))}
+    before = {"token": "before", "state": "released", "released_us": stored(past(20))}
+    await put(ground, held("web", "root/web/", 9) | now | before)
+    await put(ground, held("shop", "root/shop/", 49) | now)
+    for _ in range(2):
+        await ground.meter.compare()
+        assert await ground.total(0, 100, Place(tenant="web")) == 10
+        assert await ground.total(0, 100, Place(tenant="shop")) == 40
+
+
+async def test_what_is_in_a_bill_stays_as_it_is_there(ground: Ground) -> None:
+    await ground.told(0)
+    await ground.told(10, vm("i-1"))
+    await ground.told(20)
+    await ground.caught_up()
+    nothing = {"tenant": "root", "path": "/root/", "month": "2022-01", "zone": "UTC", "total": "0"}
+    times = {"begin_s": T0, "until_s": T0 + 99, "made_us": 0, "currency": "EUR", "lines": b"[]"}
+    async with ground.database.writing() as connection:
+        newest = {"id": "b", "usage_id": await ground.usage.newest()}
+        await connection.execute(bills.insert().values(nothing | times | newest))
+    await put(ground, held("web", "root/web/", 9) | {"held_us": stored(at(0))})
+    await ground.meter.compare()
+    assert await ground.total(0, 100, Place(tenant="web")) == 0
+
+
+async def test_what_goes_to_another_tenant_is_charged_to_each_for_its_time(ground: Ground) -> None:
+    await ground.told(0)
+    await put(ground, held("web", "root/web/", 9) | {"held_us": stored(past(11))})
+    await ground.told(10, vm("i-1"))
+    await ground.caught_up()
+    store = HoldingStore(ground.database)
+    wish = Want(account="a", token="new", collection="instances")
+    async with ground.database.writing() as connection:
+        await store.claim(connection, Holder("u", Path(("root", "shop"))), wish, "i-1")
+    await ground.meter.compare()
+    first, second = await ground.usage.intervals()
+    assert (first.tenant, second.tenant) == ("web", "shop")
+    assert first.until == second.begin
 
 
 async def test_what_a_tenant_got_later_is_its_own_from_then_on(ground: Ground) -> None:

@@ -103,6 +103,30 @@ async def test_what_became_of_an_intent_is_kept(database: Database) -> None:
     assert await intents.count_open("a") == 0
 
 
+async def test_a_refusal_says_nothing_of_the_attempt_before_it(database: Database) -> None:
+    intents = IntentStore(database)
+
+    async def write(token: str, begun: float) -> None:
+        operation, when = "instances.create", at(begun)
+        assert await intents.write("a", token, operation, when, holder=token, seconds=60)
+
+    # The answer to the first is lost with its process; the second is refused.
+    await write("again", 0)
+    await write("again", 5)
+    assert not await intents.failed("a", "again", at(5))
+    assert [intent.token for intent in await intents.abandoned()] == ["again"]
+    assert not await intents.failed("a", "again", at(5))
+    # The only one is refused: nothing was made.
+    await write("once", 5)
+    assert await intents.failed("a", "once", at(5))
+    assert await intents.find("a", "once") is None
+    # What an attempt before has made is made, whatever comes after.
+    await write("made", 0)
+    await intents.done("a", "made", "i-1")
+    assert await intents.failed("a", "made", at(5))
+    assert [intent.thing_id for intent in await intents.made("a")] == ["i-1"]
+
+
 async def test_what_was_made_is_forgotten_once_it_is_gone(
     database: Database, accounts: AccountStore
 ) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from nimbi.driver.capabilities import BY_ID, INTERFACES
 from nimbi.model.accounts import NAME
 from nimbi.model.errors import Forbidden, Invalid
-from nimbi.model.people import ALLOW_ALL, OPERATOR, ROOT, Effect, Owner, Rule
+from nimbi.model.people import ALLOW_ALL, OPERATOR, ROOT, Effect, Owner, RoleRule
 from nimbi.model.tokens import EVERYTHING, Scope
 
 READ = "read"
@@ -96,7 +96,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     user: str = OPERATOR
     tenant: str = ROOT
     path: tuple[str, ...] = (ROOT,)
-    rules: tuple[Rule, ...] = ALLOW_ALL
+    rules: tuple[RoleRule, ...] = ALLOW_ALL
     accounts: frozenset[str] | None = None
     owned: frozenset[str] | None = None
     below: frozenset[str] | None = None
@@ -130,7 +130,7 @@ def may(caller: Caller, operation: str, account: str | None) -> bool:
     return allows(caller.rules, operation)
 
 
-def allows(rules: tuple[Rule, ...], operation: str) -> bool:
+def allows(rules: tuple[RoleRule, ...], operation: str) -> bool:
     """Return whether rules allow an operation: the first that stands for it decides."""
     for rule in rules:
         if _holds(rule.operations, operation):
@@ -154,7 +154,7 @@ def is_below(caller: Caller, tenant: str) -> bool:
 def check(caller: Caller, operation: str, account: str | None) -> None:
     """Raise Forbidden unless a caller may do an operation on an account."""
     if not may(caller, operation, account):
-        on = f" on the account {account!r}" if account is not None else " for all accounts"
+        on = f" on the account {account!r}" if account is not None else ""
         raise Forbidden(f"{caller.name} may not do {operation}{on}")
 
 
@@ -180,7 +180,7 @@ def covers(caller: Caller, scope: Scope) -> bool:
     )
 
 
-def exceeding(own: tuple[Rule, ...], given: tuple[Rule, ...], tenant: str) -> str | None:
+def exceeding(own: tuple[RoleRule, ...], given: tuple[RoleRule, ...], tenant: str) -> str | None:
     """Return an operation that rules allow at a tenant and one's own don't; None if there is none.
 
     Operations that are still to come count too.

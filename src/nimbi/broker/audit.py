@@ -16,6 +16,7 @@ from nimbi.gateway.audit import CANCELLED, CLIENT, REQUEST_ID
 from nimbi.model.audit import OK, OPEN, AuditEntry, AuditFilter, AuditReport, Phase
 from nimbi.model.errors import CloudError, NotFound
 from nimbi.store.audit import AuditStore, NewEntry
+from nimbi.store.connection import AsyncConnection
 from nimbi.store.errors import StoreUnavailable
 from nimbi.store.schema import plain
 
@@ -117,6 +118,21 @@ class Audit:
         """Say in one entry what was done, or refused; else as `begun`."""
         entry = _entry(caller, operation, account, thing, details, owners)
         return await self._append(entry._replace(phase=Phase.TOLD, result=_word(result)))
+
+    async def along(
+        self,
+        connection: AsyncConnection,
+        caller: Caller,
+        operation: str,
+        result: str = OK,
+        *,
+        thing: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Say it in the transaction of what was done, as its last statement; else as `told`."""
+        entry = _entry(caller, operation, None, thing, details, None)
+        entry = entry._replace(phase=Phase.TOLD, result=_word(result))
+        await self._store.along(connection, [entry])
 
     async def page(
         self, wish: AuditFilter, *, after: int | None, before: int | None, limit: int

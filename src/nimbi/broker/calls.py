@@ -10,13 +10,13 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from nimbi.broker.access import Caller, check
 from nimbi.broker.accounts import Accounts
-from nimbi.broker.books import blobs
-from nimbi.broker.books.call import Book, Call
-from nimbi.broker.books.changing import RESIZING, Removing, Resizing
-from nimbi.broker.books.making import Making, Uploading
+from nimbi.broker.ledger import blobs
+from nimbi.broker.ledger.changing import RESIZING, Removing, Resizing
+from nimbi.broker.ledger.entry import Call, Entry
+from nimbi.broker.ledger.making import Making, Uploading, with_token
 from nimbi.broker.limits import Limits
 from nimbi.broker.sizing import Sizing
-from nimbi.broker.tenancy import tenancy_of
+from nimbi.broker.tenancy import OF_OTHERS, tenancy_of
 from nimbi.gateway.audit import CANCELLED
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.clouds import Clouds
@@ -76,6 +76,7 @@ class Audited(Protocol):
         *,
         account: str | None = None,
         thing: str | None = None,
+        owners: tuple[str, ...] | None = None,
     ) -> int: ...
 
     async def ended(self, id: int, result: str = OK, thing: str | None = None) -> None: ...
@@ -88,6 +89,7 @@ class Audited(Protocol):
         *,
         account: str | None = None,
         thing: str | None = None,
+        owners: tuple[str, ...] | None = None,
     ) -> int: ...
 
 
@@ -136,7 +138,7 @@ class AccountCloud(Cloud):
             if tenancy is not None:
                 await tenancy.check(operation, shape, args, kwargs)
         except Forbidden as error:
-            await self._refused(shape, args, error)
+            await self._quietly(self._refused(shape, args, kwargs, error))
             raise
         try:
             with self._ground.inventory.calling(self._account):
@@ -157,6 +159,43 @@ class AccountCloud(Cloud):
         await self._quietly(told)
         return answer
 
+    async def rehearse(
+        self,
+        operation: Callable[Concatenate[Any, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        """Raise what `call` would, as `Cloud.rehearse` does: for rights, limits and quotas too."""
+        shape, tenancy = shape_of(operation), self._tenancy
+        check(self._caller, shape.id, self._account)
+        if tenancy is not None:
+            await tenancy.check(operation, shape, args, kwargs)
+        await super().rehearse(operation, *args, **kwargs)
+        if shape.name in MAKING and shape.requests:
+            call, wish = with_token(self._call_of(operation, shape, args, kwargs))
+            if wish is not None:
+                await Making.rehearsed(call, wish)
+
+    def _call_of(
+        self,
+        operation: Callable[..., Awaitable[Any]],
+        shape: Shape,
+        args: tuple[Any, ...],
+        named: dict[str, Any],
+    ) -> Call:
+        limits = self._ground.clouds.limits(self.driver.name)
+        return Call(
+            stores=self._ground,
+            caller=self._caller,
+            account=self._account,
+            operation=operation,
+            shape=shape,
+            args=args,
+            named=named,
+            due_s=limits.deadline(shape.id) + LATE_S,
+            fetch=super().call,
+        )
+
     async def _change(
         self,
         operation: Callable[..., Awaitable[Any]],
@@ -164,55 +203,57 @@ class AccountCloud(Cloud):
         args: tuple[Any, ...],
         named: dict[str, Any],
     ) -> Any:
-        """Change something: in the books before and after, and in the audit between."""
-        ground, audit = self._ground, self._ground.audit
-        call = Call(
-            shelf=ground,
-            caller=self._caller,
-            account=self._account,
-            operation=operation,
-            shape=shape,
-            args=args,
-            named=named,
-            due_s=ground.clouds.limits(self.driver.name).deadline(shape.id) + LATE_S,
-            fetch=super().call,
-        )
+        """Change something: in the ledger before and after, and in the audit between."""
+        audit, call = self._ground.audit, self._call_of(operation, shape, args, named)
         try:
-            book = await _book(call)
+            entry = await _entry(call)
         except REFUSED as error:
-            await self._refused(shape, args, error)
+            await self._quietly(self._refused(shape, args, named, error))
             raise
-        call, entry = book.call, None
+        call, audited = entry.call, None
         try:
-            told = {"account": self._account, "thing": _thing(call.args)}
-            entry = await audit.begun(self._caller, shape.id, **told)
+            told = await self._told(shape, call.args, call.named)
+            audited = await audit.begun(self._caller, shape.id, **told)
             answer = await super().call(operation, *call.args, **call.named)
         except BaseException as error:
-            await self._quietly(asyncio.shield(self._failed(book, entry, error)))
-            if book.is_doubtful and isinstance(error, CloudError):
+            await self._quietly(asyncio.shield(self._failed(entry, audited, error)))
+            if entry.is_doubtful and isinstance(error, CloudError):
                 raise UnknownOutcome(
                     f"what was asked for may have been made before this: {error.message}"
                 ) from error
             raise
-        await self._quietly(asyncio.shield(self._done(book, entry, answer)))
+        await self._quietly(asyncio.shield(self._done(entry, audited, answer)))
         return answer
 
-    async def _done(self, book: Book, entry: int, answer: Any) -> None:
-        await self._quietly(book.done(answer))
-        await self._ground.audit.ended(entry, OK, _made(answer))
+    async def _done(self, entry: Entry, audited: int, answer: Any) -> None:
+        await self._quietly(entry.done(answer))
+        await self._ground.audit.ended(audited, OK, _made(answer))
 
-    async def _failed(self, book: Book, entry: int | None, error: BaseException) -> None:
-        if entry is None and not isinstance(error, CloudError):
+    async def _failed(self, entry: Entry, audited: int | None, error: BaseException) -> None:
+        if audited is None and not isinstance(error, CloudError):
             # The cloud was not asked: whoever was about to was stopped before.
             error = CloudUnavailable("the call was given up")
-        await self._quietly(book.failed(error))
-        if entry is not None:
+        await self._quietly(entry.failed(error))
+        if audited is not None:
             code = error.code if isinstance(error, CloudError) else CANCELLED
-            await self._ground.audit.ended(entry, code)
+            await self._ground.audit.ended(audited, code)
 
-    async def _refused(self, shape: Shape, args: tuple[Any, ...], error: CloudError) -> None:
-        told = {"account": self._account, "thing": _thing(args)}
-        await self._quietly(self._ground.audit.told(self._caller, shape.id, error.code, **told))
+    async def _refused(
+        self, shape: Shape, args: tuple[Any, ...], named: dict[str, Any], error: CloudError
+    ) -> None:
+        told = await self._told(shape, args, named)
+        await self._ground.audit.told(self._caller, shape.id, error.code, **told)
+
+    async def _told(
+        self, shape: Shape, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the audit is told of a call: whose thing it is about, whoever calls."""
+        told: dict[str, Any] = {"account": self._account, "thing": _thing(args)}
+        collection = OF_OTHERS.get(shape.interface, shape.interface)
+        if (id := _held_id(shape, args, named)) is not None:
+            path = await self._ground.holdings.path_of(self._account, collection, id)
+            told["owners"] = None if path is None else path.tenants
+        return told
 
     async def _quietly(self, telling: Awaitable[Any]) -> None:
         # The cloud has done its part: an error here must not have the caller do it again.
@@ -254,26 +295,26 @@ class AccountUse:
             await self._use.__aexit__(kind, error, trace)
 
 
-async def _book(call: Call) -> Book:
+async def _entry(call: Call) -> Entry:
     """Return what is to be written down of a call; what must be before it is written already."""
     shape = call.shape
     if shape.interface == "blobs":
-        return await _book_of_blobs(call)
+        return await _entry_of_blobs(call)
     if shape.name in MAKING and shape.requests:
         return await Making.begun(call)
     if shape.id in RESIZING:
         return await Resizing.begun(call)
     if shape.name == "destroy":
         return Removing(call)
-    return Uploading(call) if shape.name == "upload" else Book(call)
+    return Uploading(call) if shape.name == "upload" else Entry(call)
 
 
-async def _book_of_blobs(call: Call) -> Book:
+async def _entry_of_blobs(call: Call) -> Entry:
     if call.caller.tenant == ROOT:
-        return Book(call)
+        return Entry(call)
     if call.shape.id in blobs.WRITING:
         return await blobs.Writing.begun(call)
-    return blobs.Emptying(call) if call.shape.id in blobs.REMOVING else Book(call)
+    return blobs.Emptying(call) if call.shape.id in blobs.REMOVING else Entry(call)
 
 
 def _thing(args: tuple[Any, ...]) -> str | None:
@@ -283,6 +324,19 @@ def _thing(args: tuple[Any, ...]) -> str | None:
         return first
     name = getattr(first, "name", None)
     return name if isinstance(name, str) else None
+
+
+def _held_id(shape: Shape, args: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    """Return under which id what a call is about is held; None for what is to be made."""
+    if shape.interface == "blobs":
+        # The bucket, and the blob in it: a call of several tells of none alone.
+        return "/".join(args[:2]) if len(args) > 1 and _are_text(args[:2]) else None
+    id = args[0] if args else named.get("id")
+    return id if isinstance(id, str) else None
+
+
+def _are_text(args: tuple[Any, ...]) -> bool:
+    return all(isinstance(each, str) for each in args)
 
 
 def _made(answer: Any) -> str | None:

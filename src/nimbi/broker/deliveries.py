@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from nimbi.broker.background import background
 from nimbi.model.accounts import Problem
 from nimbi.model.errors import CloudUnavailable, Forbidden
 from nimbi.model.inventory import Event
@@ -86,13 +87,11 @@ class Deliverer:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver until the block ends; a delivery under way is broken off, and made again."""
-        async with open_client(silence_s=self._pace.patience_s) as client:
-            task = asyncio.ensure_future(self._run(client.reaching(self._reach)))
-            try:
-                yield
-            finally:
-                task.cancel()
-                await asyncio.wait([task])
+        async with (
+            open_client(silence_s=self._pace.patience_s) as client,
+            background(self._run(client.reaching(self._reach))),
+        ):
+            yield
 
     async def _run(self, client: HttpClient) -> None:
         busy: set[asyncio.Task[None]] = set()

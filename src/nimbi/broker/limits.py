@@ -57,19 +57,14 @@ class Limits:
         """
         await self._spending.check(caller.tenant)
         for limit in await self._of(caller.path, account):
-            whose = f"{limit.tenant!r} may, on the account {account!r}, use"
-            if collection in REGIONAL and not _is_among(found.region, limit.regions):
-                raise Forbidden(f"{whose} {_told(limit.regions)} only, not {_named(found.region)}")
-            if collection == "instances" and not _is_among(found.kind, limit.sizes):
-                raise Forbidden(f"{whose} {_told(limit.sizes)} only, not {_named(found.kind)}")
-            if collection in PRICED:
-                _check_price(whose, limit, found.amounts.price_hour_micros)
+            if (why := _beyond(limit, collection, found)) is not None:
+                raise await self._refused(limit, why)
 
     async def check_price(self, caller: Caller, account: str, found: Measured) -> None:
         """Raise Forbidden unless a thing of another size may cost what it will."""
         for limit in await self._of(caller.path, account):
-            whose = f"{limit.tenant!r} may, on the account {account!r}, use"
-            _check_price(whose, limit, found.amounts.price_hour_micros)
+            if (why := _too_dear(limit, found.amounts.price_hour_micros)) is not None:
+                raise await self._refused(limit, why)
 
     async def page(self, tenants: Sequence[str]) -> tuple[Limit, ...]:
         """Return the limits of these tenants."""
@@ -92,6 +87,10 @@ class Limits:
             raise NotFound(f"{tenant!r} has no limit on the account {account!r}")
         self._known.clear()
 
+    async def _refused(self, limit: Limit, why: str) -> Forbidden:
+        place = await self._store.place(limit.tenant)
+        return Forbidden(f"on the account {limit.account!r}, {place} may use {why}")
+
     async def _of(self, path: tuple[str, ...], account: str) -> tuple[Limit, ...]:
         place = (path, account)
         read_at, known = self._known.get(place, (float("-inf"), ()))
@@ -112,18 +111,24 @@ def _is_among(name: str | None, allowed: tuple[str, ...] | None) -> bool:
     )
 
 
-def _check_price(whose: str, limit: Limit, price: int | None) -> None:
+def _beyond(limit: Limit, collection: str, found: Measured) -> str | None:
+    """Return what of a thing a limit does not allow, None when it allows it."""
+    if collection in REGIONAL and not _is_among(found.region, limit.regions):
+        return f"the regions {_told(limit.regions)} only, not {_named(found.region)}"
+    if collection == "instances" and not _is_among(found.kind, limit.sizes):
+        return f"the sizes {_told(limit.sizes)} only, not {_named(found.kind)}"
+    if collection in PRICED:
+        return _too_dear(limit, found.amounts.price_hour_micros)
+    return None
+
+
+def _too_dear(limit: Limit, price: int | None) -> str | None:
+    """Return how a price is above the limit, None when it is not."""
     most = limit.price_hour_micros
-    if most is None:
-        return
-    if price is None:
-        raise Forbidden(
-            f"{whose} only what costs up to {most / MILLION:g} an hour: no price of this is known"
-        )
-    if price > most:
-        raise Forbidden(
-            f"{whose} only what costs up to {most / MILLION:g} an hour, not {price / MILLION:g}"
-        )
+    if most is None or (price is not None and price <= most):
+        return None
+    told = "no price of this is known" if price is None else f"not {price / MILLION:g}"
+    return f"only what costs up to {most / MILLION:g} an hour: {told}"
 
 
 def _told(names: tuple[str, ...] | None) -> str:

@@ -5,7 +5,7 @@ import asyncio
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from nimbi.broker.brakes import Brake
+from nimbi.broker.throttle import Throttle
 from nimbi.model.errors import Invalid
 from nimbi.model.people import OPERATOR
 from nimbi.store.people import PeopleStore
@@ -23,7 +23,7 @@ class Passwords:
 
     def __init__(self, store: PeopleStore) -> None:
         self._store = store
-        self._brake = Brake(store, "password")
+        self._throttle = Throttle(store, "password")
         self._hasher = PasswordHasher(*ARGON2ID)
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
         self._nobody: str | None = None
@@ -48,20 +48,20 @@ class Passwords:
 
         Raises Throttled for an address from which many wrong ones came.
         """
-        await self._brake.check(where)
+        await self._throttle.check(where)
         kept = None if user is None else await self._store.password_hash(user)
         async with self._hashing:
             # Of many guesses at once all have passed the first look.
-            await self._brake.check(where)
+            await self._throttle.check(where)
             if len(password) > LONGEST_PASSWORD:
                 return False
             hash = kept or await self._hash_of_nobody()
             is_same = await asyncio.to_thread(self._verified, hash, as_bytes(password))
             if is_same and kept is not None:
-                await self._brake.succeeded(where)
+                await self._throttle.succeeded(where)
                 return True
             # In the same turn: those that wait are to see it.
-            await self._brake.failed(where)
+            await self._throttle.failed(where)
             return False
 
     async def _hash_of_nobody(self) -> str:

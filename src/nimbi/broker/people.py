@@ -20,9 +20,9 @@ from nimbi.broker.access import (
     is_below,
     may,
 )
-from nimbi.broker.brakes import Brake
 from nimbi.broker.passwords import Passwords, as_bytes
-from nimbi.broker.rights.standings import Standings
+from nimbi.broker.rights.authorization import Authorization
+from nimbi.broker.throttle import Throttle
 from nimbi.model.errors import CloudError, Forbidden, Invalid, NotFound, Unauthorized
 from nimbi.model.people import OPERATOR, ROOT, Owner
 from nimbi.model.tokens import CreatedToken, NewToken, Token
@@ -52,11 +52,11 @@ class _Known:
 class People:
     """Tells who a caller is. `where` is the address that a request comes from, None if unknown."""
 
-    def __init__(self, store: PeopleStore, standings: Standings | None = None) -> None:
+    def __init__(self, store: PeopleStore, authorization: Authorization | None = None) -> None:
         self._store = store
-        self._standings = standings or Standings(store.standing)
+        self._authorization = authorization or Authorization(store.directory)
         self.passwords = Passwords(store)
-        self._brake = Brake(store, "token")
+        self._throttle = Throttle(store, "token")
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     async def has_admin(self) -> bool:
@@ -88,14 +88,14 @@ class People:
         none, Invalid when there are several to choose from.
         """
         if tenant is None:
-            tenant = await self._standings.home(user)
+            tenant = await self._authorization.home(user)
         try:
-            where = await self._standings.found(tenant)
+            where = await self._authorization.found(tenant)
         except NotFound as error:
             raise Forbidden("you have no role there") from error
         if user == OPERATOR and where == ROOT:
             return ADMIN
-        return await self._standings.caller(Owner(user=user, name="", tenant=where), id=user)
+        return await self._authorization.caller(Owner(user=user, name="", tenant=where), id=user)
 
     async def acting(self, owner: Owner) -> Caller:
         """Return the caller that an owner is now, for what goes on after its request.
@@ -103,13 +103,13 @@ class People:
         Raises Forbidden when the user is disabled, or has no role there any more.
         """
         try:
-            return await self._standings.caller(owner, id=owner.user)
+            return await self._authorization.caller(owner, id=owner.user)
         except NotFound as error:
             raise Forbidden("the domain or project is not there any more") from error
 
     def forget(self) -> None:
         """Look at all tokens anew: what they may has changed."""
-        self._standings.forget()
+        self._authorization.forget()
         for known in self._known.values():
             known.read_at = -AGE_S
 
@@ -207,15 +207,15 @@ class People:
         """Return the user and tenant of a new token. Raises Forbidden for rights that are given."""
         tenant = caller.tenant
         if new.tenant is not None:
-            tenant = await self._standings.found(new.tenant)
+            tenant = await self._authorization.found(new.tenant)
         user = caller.user if new.user is None else await self._store.user_of(new.user)
         if (user, tenant) == (caller.user, caller.tenant):
             return user, tenant
         if not is_below(caller, tenant):
-            raise Forbidden(f"{caller.name} may make no tokens for there")
+            raise Forbidden(f"{caller.name} does not act there, nor above: sign in there")
         if user != caller.user:
             await self._check_service(caller, user)
-        _name, rules = await self._standings.rules(user, tenant)
+        _name, rules = await self._authorization.rules(user, tenant)
         lacking = exceeding(caller.rules, rules, tenant)
         if lacking is not None:
             raise Forbidden(f"{caller.name} may not do {lacking} and gives it to no token")
@@ -235,11 +235,11 @@ class People:
     ) -> _Known:
         if known is None:
             # Who has been good before is not slowed down by others at the same address.
-            await self._brake.check(where)
+            await self._throttle.check(where)
         token = await self._store.find_by_digest(digest)
         if token is None:
             self._known.pop(digest, None)
-            await self._brake.failed(where)
+            await self._throttle.failed(where)
             raise Unauthorized("there is no such token")
         caller = await self._caller(token)
         found = _Known(caller, now, known.touched_at if known is not None else 0.0)
@@ -263,7 +263,7 @@ class People:
         name = token.name if token.user == OPERATOR else ""
         owner = Owner(user=token.user, name=name, tenant=token.tenant, scopes=token.scopes)
         try:
-            caller = await self._standings.caller(owner, id=token.id, name=name or None)
+            caller = await self._authorization.caller(owner, id=token.id, name=name or None)
         except NotFound as error:
             raise Forbidden("the domain or project is not there any more") from error
         return msgspec.structs.replace(caller, expires_at=token.expires_at)

@@ -6,22 +6,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row
 
 from nimbi.broker.access import Caller, may_touch
 from nimbi.broker.accounts import Accounts
-from nimbi.broker.books.blobs import COLLECTION as BLOBS
+from nimbi.broker.ledger.blobs import COLLECTION as BLOBS
 from nimbi.broker.sizing import Fetch, Sizing
 from nimbi.driver.blobs import Blobs
 from nimbi.driver.capabilities import BY_ID
 from nimbi.model.errors import CloudError, Forbidden, Invalid, NotFound
 from nimbi.model.holdings import RESOURCES, Amounts, Drift, Holding, HoldingState, TenantQuota
 from nimbi.model.people import ROOT
+from nimbi.store.connection import Row
 from nimbi.store.database import Database
 from nimbi.store.holdings import Holder, HoldingStore, Want, amounts_of
 from nimbi.store.inventory import InventoryStore
-from nimbi.store.looking import LookStore
+from nimbi.store.lends import LendStore
 from nimbi.store.quotas import Path
+from nimbi.store.reconciliation import Reconciler
 from nimbi.store.tenants import TenantStore
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class Quotas:
         self._sizing = sizing
         self._accounts = accounts
         self._tenants = TenantStore(database)
-        self._looks = LookStore(database, holdings)
+        self._lends = LendStore(database)
+        self._reconciler = Reconciler(database, holdings)
 
     async def path(self, caller: Caller, tenant: str | None) -> Path:
         """Return the path of a tenant, the caller's own when none is told.
@@ -93,12 +95,14 @@ class Quotas:
         """Give a thing to a tenant, which counts it from now on.
 
         The thing is of the caller's tenant or of one below it, or nobody's in an account that is;
-        and so is the tenant. Raises NotFound for others, QuotaExceeded.
+        and so is the tenant, which may use the account. Raises NotFound for others, Forbidden,
+        QuotaExceeded.
         """
         own = await self._holdings.path_of(account, collection, id)
         is_own = caller.owned is None or account in caller.owned
         if not (is_own if own is None else may_touch(caller, own.tenants)):
             raise NotFound(f"there is no {id!r} in {collection}")
+        await self._check_use(account, to)
         get = BY_ID.get(f"{collection}.get")
         if get is None or collection == BLOBS:
             raise NotFound(f"{collection[:60]!r} is nothing that tenants have")
@@ -116,6 +120,13 @@ class Quotas:
         async with self._database.writing() as connection:
             await self._holdings.claim(connection, Holder(caller.user, to), want, id)
 
+    async def _check_use(self, account: str, to: Path) -> None:
+        """Raise Forbidden unless a tenant may use an account: it has it, or is lent it."""
+        theirs = {(await self._accounts.get(account)).tenant}
+        theirs |= {lend.tenant for lend in await self._lends.page(account)}
+        if theirs.isdisjoint(to.tenants):
+            raise Forbidden(f"{to.tenant!r} may not use the account {account!r}: lend it first")
+
     async def held(self, path: Path, **wish: Any) -> tuple[Holding, ...]:
         """Return a page of what a tenant and those below it have; see `HoldingStore.page`."""
         return await self._holdings.page(path, **wish)
@@ -123,8 +134,8 @@ class Quotas:
     async def looked(self, account: str, collection: str, asked_at: datetime) -> None:
         """Take note of what a whole list of a cloud showed, and did not show."""
         try:
-            await self._looks.looked(account, collection, asked_at)
-            if rows := await self._looks.unmeasured(account, collection):
+            await self._reconciler.looked(account, collection, asked_at)
+            if rows := await self._reconciler.unmeasured(account, collection):
                 await self._measure(account, rows, mend=True)
         except CloudError as error:
             # The next list is looked at again.
@@ -135,7 +146,7 @@ class Quotas:
 
         What is there is what clouds have told last; of blobs that are in doubt they are asked.
         """
-        left = await self._looks.left(datetime.now(UTC), mend=mend)
+        left = await self._reconciler.left(datetime.now(UTC), mend=mend)
         found = [_drift("gone", row) for row in left.gone]
         found += [_drift("stale", row) for row in left.stale if row.collection != BLOBS]
         doubtful = [row for row in left.stale if row.collection == BLOBS]

@@ -1,12 +1,10 @@
 """All parts of the broker, opened and closed together."""
 
-import asyncio
-import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 
@@ -15,11 +13,14 @@ from nimbi.broker.accounts import Accounts
 from nimbi.broker.audit import AGE as AUDIT_AGE
 from nimbi.broker.audit import Audit
 from nimbi.broker.calls import AccountUse, Ground
+from nimbi.broker.dependants import dependants
 from nimbi.broker.destinations import Destinations
 from nimbi.broker.events import Events
 from nimbi.broker.health.health import Health
-from nimbi.broker.health.letters import MailServer
+from nimbi.broker.health.mail import MailServer
+from nimbi.broker.housekeeping import kept
 from nimbi.broker.inventory.inventory import Inventory
+from nimbi.broker.job_audit import JobAudit
 from nimbi.broker.limits import Limits
 from nimbi.broker.metering.measures import Measures
 from nimbi.broker.metering.metering import Metering
@@ -29,22 +30,18 @@ from nimbi.broker.orphans import Orphans
 from nimbi.broker.people import People
 from nimbi.broker.quotas import Quotas
 from nimbi.broker.rights.rights import Rights
-from nimbi.broker.sight import Sight
 from nimbi.broker.sizing import Sizing
-from nimbi.broker.turns import Turns
+from nimbi.broker.visibility import Visibility
 from nimbi.broker.webhooks import Webhooks
 from nimbi.broker.work import Schedules, WorkGround, kinds
 from nimbi.gateway.cloud import Cloud
 from nimbi.gateway.clouds import Clouds
 from nimbi.gateway.registry import Registry
 from nimbi.jobs import Jobs
-from nimbi.model.errors import CloudError, NotFound
 from nimbi.store.accounts import AccountStore
 from nimbi.store.answers import AnswerStore
 from nimbi.store.audit import AuditStore
-from nimbi.store.checks import CheckStore
 from nimbi.store.database import Database, open_database
-from nimbi.store.errors import SealError
 from nimbi.store.events import EventStore
 from nimbi.store.holdings import HoldingStore
 from nimbi.store.intents import IntentStore
@@ -53,7 +50,6 @@ from nimbi.store.jobs import JobStore
 from nimbi.store.keys import ensure_key_file, key_source
 from nimbi.store.leases import LeaseStore
 from nimbi.store.limits import LimitStore
-from nimbi.store.people import PeopleStore
 from nimbi.store.resealing import reseal
 from nimbi.store.schedules import ScheduleStore
 from nimbi.store.sealing import Keyring
@@ -61,30 +57,8 @@ from nimbi.store.sign_ins import SignInStore
 from nimbi.store.users import GroupStore, UserStore
 from nimbi.store.webhooks import WebhookStore
 
-# How soon a key counts that the operator has just written to the file.
-LOOK_FOR_KEYS_S = 15.0
-PRUNE_EVERY_S = 3600.0
-# How long answers to requests with an Idempotency-Key are remembered.
-ANSWERS_AGE = timedelta(days=1)
-EVENTS_AGE = timedelta(days=7)
-# How long failures to sign in are counted, and expired tokens listed.
-PEOPLE_AGE = timedelta(days=30)
-# How long it is known of a thing that is gone that it was made here.
-MADE_AGE = timedelta(days=7)
-# How long it is known whose a thing was that is gone: bills are made after the month.
-HELD_AGE = timedelta(days=100)
-# How long it can be told again what a bill is made of.
-USAGE_AGE = timedelta(days=3 * 366)
-# How long jobs that have ended are listed.
-JOBS_AGE = timedelta(days=30)
-
-# How many things that depend on an account are named.
-SHOWN = 5
-
 MARKERS = b"nimbi markers"
 SIGN_INS = b"nimbi sign-ins"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +95,7 @@ class Broker:
     accounts: Accounts
     people: People
     rights: Rights
-    sight: Sight
+    visibility: Visibility
     audit: Audit
     sign_ins: SignIns | None
     inventory: Inventory
@@ -189,7 +163,7 @@ async def open_broker(
             await stack.enter_async_context(broker.jobs.running())
             await stack.enter_async_context(broker.schedules.firing())
             await stack.enter_async_context(broker.health.watching())
-        await stack.enter_async_context(_keeping(broker, options.audit_age))
+        await stack.enter_async_context(kept(broker, options.audit_age))
         yield broker
 
 
@@ -209,31 +183,13 @@ def assembled(
     events, things = EventStore(database), InventoryStore(database)
     intents, leases, hooks = IntentStore(database), LeaseStore(database), WebhookStore(database)
 
-    async def work(account: str) -> Sequence[str]:
-        count = await intents.count_open(account)
-        return [f"{count} things being made"] if count else []
-
-    async def listeners(account: str) -> Sequence[str]:
-        return [f"the webhook {hook.id}" for hook in await hooks.list() if account in hook.accounts]
-
-    async def checked(account: str) -> Sequence[str]:
-        return [f"the check {each.id}" for each in await CheckStore(database).list(account)]
-
-    async def made(account: str) -> Sequence[str]:
-        named = []
-        for intent in await intents.made(account):
-            with suppress(NotFound):
-                thing = await things.thing(account, intent.collection, intent.thing_id or "")
-                named.append(f"{thing.collection} {thing.id}")
-        return [*named[:SHOWN], f"{len(named) - SHOWN} more"] if len(named) > SHOWN else named
-
     accounts = Accounts(
         AccountStore(database),
         keyring,
         clouds,
         registry,
         destinations,
-        (work, listeners, checked, made),
+        dependants(database),
     )
     audit = Audit(AuditStore(database))
     rights = Rights.over(database)
@@ -267,11 +223,10 @@ def assembled(
         holder=holder,
     )
     jobs = Jobs(
-        JobStore(database, keyring),
+        JobStore(database, keyring, JobAudit(audit)),
         leases,
         database.place,
         holder=holder,
-        on_turn=Turns(audit, rights.standings),
     )
     schedules = Schedules(ScheduleStore(database), keyring, jobs)
     working = WorkGround(
@@ -294,7 +249,7 @@ def assembled(
         quotas=quotas,
         limits=limits,
         events=told,
-        sight=rights.sight,
+        visibility=rights.visibility,
         webhooks=Webhooks(
             hooks,
             events,
@@ -304,7 +259,7 @@ def assembled(
             holder=holder,
             shown=rights.told,
         ),
-        orphans=Orphans(accounts, intents, things, inventory, holder=holder),
+        orphans=Orphans(accounts, intents, things, inventory, holdings, holder=holder),
         metering=metering,
         jobs=jobs,
         schedules=schedules,
@@ -348,52 +303,3 @@ async def _keys(options: Options) -> Keyring:
     if not source.command and not source.variable:
         await ensure_key_file(options.key_file)
     return await Keyring.from_settings(source)
-
-
-@asynccontextmanager
-async def _keeping(broker: Broker, audit_age: timedelta | None) -> AsyncIterator[None]:
-    """Keep the keys current and the database small for as long as the block runs."""
-    tasks = [
-        asyncio.create_task(_keep_keys(broker)),
-        asyncio.create_task(_prune(broker, audit_age)),
-    ]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _keep_keys(broker: Broker) -> None:
-    source = broker.keyring.source
-    # A command may ask a person, and a variable never changes.
-    if source is None or source.command or source.variable:
-        return
-    while True:
-        await asyncio.sleep(LOOK_FOR_KEYS_S)
-        try:
-            if await broker.keyring.refresh():
-                log.info(
-                    "the operator's keys were read anew: %s is current", broker.keyring.current
-                )
-        except SealError as error:
-            log.warning("the operator's keys cannot be read, the old ones stay: %s", error)
-
-
-async def _prune(broker: Broker, audit_age: timedelta | None) -> None:
-    people, events = PeopleStore(broker.database), EventStore(broker.database)
-    while True:
-        now = datetime.now(UTC)
-        with suppress(CloudError):
-            await broker.answers.prune(now - ANSWERS_AGE)
-            await people.prune(now - PEOPLE_AGE)
-            await events.prune(now - EVENTS_AGE)
-            await broker.intents.prune(now - MADE_AGE)
-            await broker.metering.usage.prune(now - USAGE_AGE)
-            await broker.ground.holdings.prune(now - HELD_AGE)
-            await broker.jobs.prune(now - JOBS_AGE)
-            await broker.health.prune(now)
-            if audit_age is not None:
-                await broker.audit.prune(now - audit_age)
-        await asyncio.sleep(PRUNE_EVERY_S)

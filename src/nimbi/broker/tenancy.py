@@ -14,7 +14,7 @@ from nimbi.model.page import Page
 from nimbi.model.people import ROOT
 from nimbi.model.resource import Resource
 from nimbi.store.holdings import HoldingStore
-from nimbi.store.listing import Sight
+from nimbi.store.listing import Visible
 from nimbi.store.quotas import Path
 
 # What belongs to the cloud itself.
@@ -107,9 +107,10 @@ def tenancy_of(holdings: HoldingStore, caller: Caller, account: str) -> Tenancy 
     return None if caller.tenant == ROOT else Tenancy(holdings, caller, account)
 
 
-def sight_of(caller: Caller, collection: str) -> Sight | None:
+def visible_to(caller: Caller, collection: str) -> Visible | None:
     """Return whose things a caller's lists have; None for all."""
     if caller.tenant == ROOT or collection in OF_CLOUD:
         return None
     rest = None if collection in COMMON or caller.owned is None else tuple(sorted(caller.owned))
-    return Sight(path=Path(caller.path).stored, rest=rest)
+    is_leaf = caller.below is not None and len(caller.below) == 1
+    return Visible(path=Path(caller.path).stored, rest=rest, is_leaf=is_leaf)

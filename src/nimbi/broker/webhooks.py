@@ -9,7 +9,7 @@ from nimbi.broker.access import ADMIN, Caller, is_below, may_see
 from nimbi.broker.accounts import Accounts
 from nimbi.broker.deliveries import SECRET_BYTES, SECRET_MARK, Deliverer, Pace, Shown
 from nimbi.broker.destinations import Destinations
-from nimbi.broker.health.telling import COLLECTION as ALERTS
+from nimbi.broker.health.notification import COLLECTION as ALERTS
 from nimbi.broker.inventory.collections import REMEMBERED
 from nimbi.model.errors import Invalid, NotFound
 from nimbi.model.webhooks import CreatedWebhook, NewWebhook, Webhook

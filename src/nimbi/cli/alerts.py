@@ -7,7 +7,7 @@ import click
 
 from nimbi.cli.columns import Column, age, field, until
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -63,9 +63,7 @@ def list_alerts(desk: Desk, state: tuple[str, ...], everything: bool, source: st
     query = [("limit", "1000")]
     query += [("state", ",".join(told))] if told else []
     query += [("source", source)] if source else []
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(desk.remote.ask("GET", ALERTS, query).value["items"])
-    teller.end()
+    tell_all(desk.remote.ask("GET", ALERTS, query).value["items"], COLUMNS, desk.form)
 
 
 @alerts.command(cls=Command, without=("accounts",), short_help="Show an alert.")
@@ -80,9 +78,7 @@ def show(desk: Desk, id: str) -> None:
 @click.pass_obj
 def list_silences(desk: Desk) -> None:
     """List the times in which nobody is told."""
-    teller = Teller(desk.form, lambda _items: QUIET)
-    teller.tell(desk.remote.ask("GET", SILENCES).value["items"])
-    teller.end()
+    tell_all(desk.remote.ask("GET", SILENCES).value["items"], QUIET, desk.form)
 
 
 @alerts.command(cls=Command, short_help="Tell nobody for a time.", epilog=EPILOG)

@@ -14,6 +14,7 @@ from nimbi.cli.command import Command, Desk, Option
 from nimbi.cli.errors import fail
 from nimbi.cli.events import AGAIN_S, SILENCE_S, read_events
 from nimbi.cli.forms import Teller, as_yaml
+from nimbi.cli.named import named
 from nimbi.cli.table import visible
 from nimbi.model.errors import CloudUnavailable, Timeout, UnknownOutcome
 
@@ -32,7 +33,7 @@ Examples:
 
 # The filters: the name that the API has, the flag, and what it is.
 FILTERS = (
-    ("user", "NAME", "Only what this user (its id) did."),
+    ("user", "NAME", "Only what this user did, by name or id."),
     ("tenant", "NAME", "Only what was done in this domain or project."),
     ("operation", "NAME", "Only this operation; instances.* is all of a collection."),
     ("thing", "ID", "Only what was done to this."),
@@ -90,7 +91,8 @@ def list_entries(desk: Desk, /, limit: int, **wish: Any) -> None:
         marked = [("before", str(before))] if before is not None else []
         size = [("limit", str(min(limit, PAGE)))]
         page = desk.remote.ask("GET", PLACE, [*query, *size, *marked]).value
-        teller.tell(page["items"] if desk.form != "name" else [_named(i) for i in page["items"]])
+        items = named(desk, page["items"])
+        teller.tell(items if desk.form != "name" else [_numbered(i) for i in items])
         limit -= len(page["items"])
         before = page["next"]
         if len(page["items"]) < int(size[0][1]):
@@ -211,7 +213,7 @@ def _followed(desk: Desk, query: list[tuple[str, str]], after: int | None) -> It
         time.sleep(AGAIN_S)
 
 
-def _named(item: Any) -> Any:
+def _numbered(item: Any) -> Any:
     return {"id": str(item["seq"])}
 
 

@@ -10,6 +10,9 @@ import click
 
 from nimbi.cli.command import ending
 
+# Of databases that are files; of others nobody knows here what is in them.
+FILES = "sqlite:///"
+
 DATABASE = click.option(
     "--database",
     metavar="URL",
@@ -60,14 +63,27 @@ Examples:
 def restore(file: Path, database: str | None, config: Path | None, yes: bool) -> None:
     """Put what is in a backup in the place of all that Nimbi remembers now.
 
-    A backup of one kind of database can be restored into the other.
+    A backup of one kind of database can be restored into the other. It does not bring the
+    operator's key along: that must be the one of the backup.
     """
     from nimbi.store.backup import restore as put_back
 
-    if not yes and sys.stdin.isatty():
+    if not yes and not _is_new(database, config):
+        if not sys.stdin.isatty():
+            raise click.UsageError("all that is remembered now would be forgotten: say --yes")
         click.confirm(f"forget all that is remembered now, for {file}?", abort=True, err=True)
     _finish(lambda url: put_back(url, file), database, config)
-    click.echo(f"restored: {file}", err=True)
+    click.echo(f"restored: {file}; nimbi doctor tells whether the operator's key fits", err=True)
+
+
+def _is_new(database: str | None, config: Path | None) -> bool:
+    """Return whether there is no database yet: a file that is not there."""
+    with ending():
+        from nimbi.cli.here import settings_here
+        from nimbi.server import broker_options
+
+        url = broker_options(settings_here({"database": database}, config)).database
+        return url.startswith(FILES) and not Path(url.removeprefix(FILES)).exists()
 
 
 def _finish(work: Any, database: str | None, config: Path | None) -> None:

@@ -1,12 +1,11 @@
 """`nimbi bill`: what each tenant owes for a month."""
 
-from typing import Any
-
 import click
 
 from nimbi.cli.columns import Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one, tell_pages
+from nimbi.cli.named import named, named_one, named_pages
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -53,11 +52,8 @@ def bill() -> None:
 @click.pass_obj
 def list_bills(desk: Desk, month: str | None, tenant: str | None) -> None:
     """List the bills of the tenant that you act in, and of those below it."""
-    told = (("month", month), ("tenant", tenant))
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    for page in desk.remote.each("/v1/bills", [(n, v) for n, v in told if v]):
-        teller.tell(page["items"])
-    teller.end()
+    query = [(n, v) for n, v in (("month", month), ("tenant", tenant)) if v]
+    tell_pages(named_pages(desk, desk.remote.each("/v1/bills", query)), COLUMNS, desk.form)
 
 
 @bill.command(cls=Command, without=("accounts",), short_help="Make the bills of a month.")
@@ -67,9 +63,9 @@ def list_bills(desk: Desk, month: str | None, tenant: str | None) -> None:
 def make(desk: Desk, month: str, zone: str) -> None:
     """Make the bills of all tenants for a month that is over. Once made they stay as they are."""
     page = desk.remote.ask("POST", "/v1/bills", body={"month": month, "zone": zone}).value
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(page["items"])
-    teller.end()
+    tell_all(named(desk, page["items"]), COLUMNS, desk.form)
+    if not page["items"] and desk.form == "table":
+        click.echo(f"nothing was used in {month}: there is no bill", err=True)
 
 
 @bill.command(cls=Command, without=("accounts",), short_help="Show a bill with its lines.")
@@ -77,11 +73,11 @@ def make(desk: Desk, month: str, zone: str) -> None:
 @click.pass_obj
 def show(desk: Desk, id: str) -> None:
     """Show a bill with its lines."""
-    found = desk.remote.ask("GET", f"/v1/bills/{segment(id)}").value
+    found = named_one(desk, desk.remote.ask("GET", f"/v1/bills/{segment(id)}").value)
     if desk.form not in {"table", "csv"}:
         tell_one(found, desk.form)
         return
-    _lines(desk, found["lines"])
+    tell_all(found["lines"], LINES, desk.form)
     if desk.form == "table":
         where = f"{found['month']} ({found['zone']})"
         click.echo(f"\n{found['tenant']} owes {found['total']} {found['currency']} for {where}")
@@ -101,9 +97,3 @@ def check(desk: Desk, id: str) -> None:
         click.echo(f"stored {found['total']}, made again {found['recomputed']}")
     if found["differences"]:
         raise SystemExit(DIFFERS)
-
-
-def _lines(desk: Desk, lines: list[Any]) -> None:
-    teller = Teller(desk.form, lambda _items: LINES)
-    teller.tell(lines)
-    teller.end()

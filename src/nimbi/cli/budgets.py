@@ -7,7 +7,8 @@ import click
 
 from nimbi.cli.columns import Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
+from nimbi.cli.named import named, named_one
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -52,15 +53,13 @@ def budgets() -> None:
 @click.pass_obj
 def list_budgets(desk: Desk) -> None:
     """List the budgets that concern you, and what is spent of them."""
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(desk.remote.ask("GET", "/v1/budgets").value["items"])
-    teller.end()
+    tell_all(named(desk, desk.remote.ask("GET", "/v1/budgets").value["items"]), COLUMNS, desk.form)
 
 
 @budgets.command(cls=Command, without=("accounts",), short_help="Set a budget.", epilog=EPILOG)
 @click.argument("amount")
 @click.argument("currency")
-@click.option("--tenant", cls=Option, metavar="ID", help="Whose. [default: the root domain]")
+@click.option("--tenant", cls=Option, metavar="PLACE", help="Whose: acme/web. [default: root]")
 @click.option("--zone", cls=Option, default="UTC", metavar="ZONE", help="Whose months count.")
 @click.option("--stop", cls=Option, is_flag=True, help="Refuse to make more when it is spent.")
 @click.option("--warn-at", cls=Option, multiple=True, type=PERCENT, help="[default: 50 80 100]")
@@ -79,7 +78,7 @@ def create(
     new |= {"tenant": tenant} if tenant else {}
     new |= {"warn_at": warn_at} if warn_at else {}
     body = new | {"stops_launches": stop}
-    tell_one(desk.remote.ask("POST", "/v1/budgets", body=body).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("POST", "/v1/budgets", body=body).value), desk.form)
 
 
 @budgets.command(cls=Command, without=("accounts",), short_help="Change a budget.")
@@ -94,7 +93,10 @@ def change(
     """Change a budget; its warnings are told anew."""
     wish = {"amount": amount, "stops_launches": stop, "warn_at": warn_at or None}
     body = {name: value for name, value in wish.items() if value is not None}
-    tell_one(desk.remote.ask("PATCH", f"/v1/budgets/{segment(id)}", body=body).value, desk.form)
+    tell_one(
+        named_one(desk, desk.remote.ask("PATCH", f"/v1/budgets/{segment(id)}", body=body).value),
+        desk.form,
+    )
 
 
 @budgets.command(cls=Command, without=("accounts",), short_help="Remove budgets.")

@@ -6,7 +6,8 @@ import click
 
 from nimbi.cli.columns import NONE, Column, age, field, since
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
+from nimbi.cli.refs import id_of
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -66,15 +67,13 @@ def checks() -> None:
 @click.pass_obj
 def list_checks(desk: Desk) -> None:
     """List checks and what they said last."""
-    teller = Teller(desk.form, lambda _items: COLUMNS)
     query = [("account", desk.account)] if desk.account else []
-    teller.tell(desk.remote.ask("GET", PLACE, query).value["items"])
-    teller.end()
+    tell_all(desk.remote.ask("GET", PLACE, query).value["items"], COLUMNS, desk.form)
 
 
 @checks.command(cls=Command, short_help="Look after something.", epilog=EPILOG)
 @click.argument("name")
-@click.option("--instance", cls=Option, metavar="ID", help="The instance.")
+@click.option("--instance", cls=Option, metavar="INSTANCE", help="Id or name.")
 @click.option("--http", cls=Option, metavar="PATH", help="It answers GET of this path.")
 @click.option("--tls", cls=Option, is_flag=True, help="By https.")
 @click.option(
@@ -86,7 +85,8 @@ def list_checks(desk: Desk) -> None:
 @click.option("--state", cls=Option, is_flag=True, help="Its cloud says that it runs.")
 @click.option("--cloud", cls=Option, is_flag=True, help="The account's cloud answers.")
 @click.option("--port", cls=Option, type=int, help="The port. [default: the usual one]")
-@click.option("--every", cls=Option, type=int, default=60, metavar="SECONDS", show_default=True)
+@click.option("--every", cls=Option, type=int, default=60, metavar="SECONDS", show_default=True,
+              help="How often it is asked.")  # fmt: skip
 @click.option(
     "--failures", cls=Option, type=int, default=3, show_default=True, help="In a row until down."
 )
@@ -111,7 +111,7 @@ def create(desk: Desk, /, name: str, **told: Any) -> None:
         "emails": list(told["email"]),
     }
     if told["instance"]:
-        new["instance_id"] = told["instance"]
+        new["instance_id"] = id_of(desk, "instances", desk.account, told["instance"])
     if told["on_failure"]:
         new["action"] = {"kind": told["on_failure"]}
     tell_one(desk.remote.ask("POST", PLACE, body=new).value, desk.form)
@@ -130,9 +130,7 @@ def show(desk: Desk, id: str) -> None:
 @click.pass_obj
 def actions(desk: Desk, id: str) -> None:
     """List what was done when a check failed: each is a job."""
-    teller = Teller(desk.form, lambda _items: ACTIONS)
-    teller.tell(desk.remote.ask("GET", f"{_path(id)}/actions").value["items"])
-    teller.end()
+    tell_all(desk.remote.ask("GET", f"{_path(id)}/actions").value["items"], ACTIONS, desk.form)
 
 
 @checks.command(cls=Command, without=("accounts",), short_help="Make checks again.")

@@ -8,7 +8,8 @@ from typing import Any
 Item = Mapping[str, Any]
 Cell = Callable[[Item], str]
 
-NONE = "-"
+NONE, PAST = "-", "is over"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,15 @@ def age(name: str) -> Cell:
 
 
 def since(moment: str | None) -> str:
-    """Return how long ago a time of JSON is; `-` for none."""
+    """Return how long ago a time of JSON is; `-` for none, and for what was always there."""
     if not moment:
         return NONE
     try:
         then = datetime.fromisoformat(moment)
     except ValueError:
         return moment
+    if then == EPOCH:
+        return NONE
     return seconds((datetime.now(UTC) - then).total_seconds())
 
 
@@ -60,7 +63,7 @@ def until(moment: str | None) -> str:
     if not moment:
         return NONE
     left = (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
-    return seconds(left) if left > 0 else "is over"
+    return seconds(left) if left > 0 else PAST
 
 
 def seconds(count: float) -> str:

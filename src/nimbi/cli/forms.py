@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -86,6 +86,19 @@ class Teller:
 
     def _name(self, items: list[Any]) -> None:
         click.echo("\n".join(name_of(item) for item in items))
+
+
+def tell_all(items: list[Any], columns: tuple[Column, ...], form: str) -> None:
+    """Print the items of a list that is there as a whole."""
+    tell_pages([{"items": items}], columns, form)
+
+
+def tell_pages(pages: Iterable[Any], columns: tuple[Column, ...], form: str) -> None:
+    """Print the items of a list that comes in pages, each when it is there."""
+    teller = Teller(form, lambda _items: columns)
+    for page in pages:
+        teller.tell(page["items"])
+    teller.end()
 
 
 def name_of(item: Mapping[str, Any]) -> str:

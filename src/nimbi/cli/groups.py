@@ -6,7 +6,8 @@ import click
 
 from nimbi.cli.columns import Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
+from nimbi.cli.named import named, named_one
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -33,9 +34,7 @@ def groups() -> None:
 @click.pass_obj
 def list_groups(desk: Desk) -> None:
     """List the groups of the tenant in which you act, and of those below."""
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(desk.remote.ask("GET", "/v1/groups").value["items"])
-    teller.end()
+    tell_all(named(desk, desk.remote.ask("GET", "/v1/groups").value["items"]), COLUMNS, desk.form)
 
 
 @groups.command(cls=Command, without=("accounts",), short_help="Show a group and its members.")
@@ -43,7 +42,7 @@ def list_groups(desk: Desk) -> None:
 @click.pass_obj
 def get(desk: Desk, name: str) -> None:
     """Show a group by its name or id."""
-    tell_one(desk.remote.ask("GET", _place(name)).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("GET", _place(name)).value), desk.form)
 
 
 @groups.command(cls=Command, without=("accounts",), short_help="Make a group.", epilog=EPILOG)
@@ -55,7 +54,7 @@ def create(desk: Desk, name: str, tenant: str | None) -> None:
     new: dict[str, Any] = {"name": name}
     if tenant is not None:
         new["tenant"] = tenant
-    tell_one(desk.remote.ask("POST", "/v1/groups", body=new).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("POST", "/v1/groups", body=new).value), desk.form)
 
 
 @groups.command(cls=Command, without=("accounts",), short_help="Put users in a group.")

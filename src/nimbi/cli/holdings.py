@@ -1,13 +1,17 @@
 """`nimbi holdings` and `nimbi limits`: whose things are, and what may be used of accounts."""
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
 
-from nimbi.cli.columns import Column, age, field
+from nimbi.cli.columns import NONE, Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one, tell_pages
+from nimbi.cli.named import named, named_one, named_pages
 from nimbi.cli.remote import of_account, segment
+
+MILLION = 1_000_000
 
 HOLDINGS = (
     Column("TENANT", field("tenant")),
@@ -18,12 +22,19 @@ HOLDINGS = (
     Column("STATE", field("state"), is_state=True),
     Column("AGE", age("created_at")),
 )
+
+
+def _price(item: Any) -> str:
+    most = item.get("price_hour_micros")
+    return NONE if most is None else f"{Decimal(most) / MILLION:f}"
+
+
 LIMITS = (
     Column("TENANT", field("tenant")),
     Column("ACCOUNT", field("account")),
     Column("REGIONS", field("regions")),
     Column("SIZES", field("sizes")),
-    Column("PRICE/H (MILLIONTHS)", field("price_hour_micros")),
+    Column("PRICE/H", _price),
 )
 
 
@@ -46,15 +57,7 @@ def list_holdings(desk: Desk, tenant: str | None, collection: str | None) -> Non
     """List what a domain or project, and all below it, has or is about to have."""
     told = {"tenant": tenant, "collection": collection, "account": desk.account}
     where = [(name, value) for name, value in told.items() if value is not None]
-    teller = Teller(desk.form, lambda _items: HOLDINGS)
-    marker: list[tuple[str, str]] = []
-    while True:
-        page = desk.remote.ask("GET", "/v1/holdings", [*where, *marker]).value
-        teller.tell(page["items"])
-        if page["next"] is None:
-            break
-        marker = [("marker", page["next"])]
-    teller.end()
+    tell_pages(named_pages(desk, desk.remote.each("/v1/holdings", where)), HOLDINGS, desk.form)
 
 
 @holdings.command(cls=Command, without=("accounts",), short_help="Give a thing to a tenant.")
@@ -76,7 +79,7 @@ def adopt(desk: Desk, account: str, collection: str, id: str, to: str) -> None:
     short_help="What tenants may use of accounts.",
     epilog="""\b
 Examples:
-  nimbi limits set acme/web aws --region 'eu-*' --size t3.micro
+  nimbi limits set acme/web aws --region 'eu-*' --size t3.micro --price 0.05
   nimbi limits list acme/web""",
 )
 def limits() -> None:
@@ -84,14 +87,16 @@ def limits() -> None:
 
 
 @limits.command("list", cls=Command, without=("accounts",), short_help="List limits.")
-@click.argument("tenant")
+@click.argument("tenant", required=False)
 @click.pass_obj
-def list_limits(desk: Desk, tenant: str) -> None:
-    """List the limits of a domain or project, and those of all above it, which hold too."""
+def list_limits(desk: Desk, tenant: str | None) -> None:
+    """List the limits of a domain or project, and those of all above it, which hold too.
+
+    Without a TENANT it is the one in which you act.
+    """
+    tenant = tenant or str(desk.remote.ask("GET", "/v1/login").value["tenant"])
     items = desk.remote.ask("GET", f"/v1/tenants/{segment(tenant)}/limits").value["items"]
-    teller = Teller(desk.form, lambda _items: LIMITS)
-    teller.tell(items)
-    teller.end()
+    tell_all(named(desk, items), LIMITS, desk.form)
 
 
 @limits.command("set", cls=Command, without=("accounts",), short_help="Set a limit.")
@@ -101,21 +106,21 @@ def list_limits(desk: Desk, tenant: str) -> None:
               help="A realm, or how its id begins: 'eu-*'.")  # fmt: skip
 @click.option("--size", "sizes", cls=Option, multiple=True, metavar="NAME",
               help="A hardware profile, or how its id begins.")  # fmt: skip
-@click.option("--price", cls=Option, type=click.IntRange(0), metavar="NUMBER",
-              help="The most that a new thing may cost an hour, in millionths.")  # fmt: skip
+@click.option("--price", cls=Option, metavar="AMOUNT",
+              help="The most that a new thing may cost an hour: 0.05.")  # fmt: skip
 @click.pass_obj
 def set_limit(
     desk: Desk, tenant: str, account: str, regions: tuple[str, ...], sizes: tuple[str, ...],
-    price: int | None,
+    price: str | None,
 ) -> None:  # fmt: skip
     """Limit what a domain or project, and all below it, may use of an account."""
     body: dict[str, Any] = {
         "regions": list(regions) or None,
         "sizes": list(sizes) or None,
-        "price_hour_micros": price,
+        "price_hour_micros": None if price is None else micros(price),
     }
     place = f"/v1/tenants/{segment(tenant)}/limits/{segment(account)}"
-    tell_one(desk.remote.ask("PUT", place, body=body).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("PUT", place, body=body).value), desk.form)
 
 
 @limits.command(cls=Command, without=("accounts",), short_help="Remove a limit.")
@@ -125,3 +130,14 @@ def set_limit(
 def rm(desk: Desk, tenant: str, account: str) -> None:
     """Remove a limit: what those above may use may be used."""
     desk.remote.ask("DELETE", f"/v1/tenants/{segment(tenant)}/limits/{segment(account)}")
+
+
+def micros(amount: str) -> int:
+    """Return an amount of money in millionths. Raises UsageError for what is none."""
+    try:
+        found = Decimal(amount) * MILLION
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite() or found < 0 or found != int(found):
+        raise click.UsageError(f"{amount}: an amount is a number such as 0.05")
+    return int(found)

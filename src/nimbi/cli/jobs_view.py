@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from nimbi.cli.columns import since
 from nimbi.cli.command import Desk
-from nimbi.cli.jobs import COLUMNS, ENDS, bar, ended, leave, what
-from nimbi.cli.remote import segment
+from nimbi.cli.jobs import COLUMNS, ENDS, bar, ended, leave, path_of, what
 from nimbi.cli.table import Table, cut, is_person, visible
+from nimbi.model.errors import CloudUnavailable, Timeout
 
 LOOK_S = 1.0
 # What a screen shows moves at least so often.
@@ -33,7 +34,7 @@ def is_seen() -> bool:
 def watch(desk: Desk, id: str | None) -> None:
     """Show all jobs, or one until its end."""
     if id is not None:
-        job = ended(desk, desk.remote.ask("GET", f"/v1/jobs/{segment(id)}").value)
+        job = ended(desk, desk.remote.ask("GET", path_of(desk, id)).value)
         click.echo(f"{job['state']}: {visible(what(job))}")
         leave(job)
         return
@@ -44,7 +45,7 @@ def watch(desk: Desk, id: str | None) -> None:
     try:
         while True:
             room = shutil.get_terminal_size().lines - 1
-            lines = _lines(desk, room)[:room]
+            lines = _seen(desk, room)[:room]
             sys.stdout.write(HOME + "".join(f"{line}{CLEAR_LINE}\n" for line in lines) + REST)
             sys.stdout.flush()
             time.sleep(LOOK_S)
@@ -62,7 +63,7 @@ def line() -> Iterator[Callable[[Any], None]]:
     def tell(job: Any) -> None:
         if is_seen():
             room = shutil.get_terminal_size().columns - 1
-            text = f"{bar(job)} {visible(what(job))}"
+            text = f"{bar(job)} {visible(what(job))} ({since(job['created_at'])})"
             click.echo(f"\r{cut(text, room)[:room]}{CLEAR_LINE}", nl=False, err=True)
 
     try:
@@ -70,6 +71,14 @@ def line() -> Iterator[Callable[[Any], None]]:
     finally:
         if is_seen():
             click.echo(f"\r{CLEAR_LINE}", nl=False, err=True)
+
+
+def _seen(desk: Desk, room: int) -> list[str]:
+    """Return what the screen shows; that nobody answers when a server is away."""
+    try:
+        return _lines(desk, room)
+    except (CloudUnavailable, Timeout) as error:
+        return [f"the server is away: {error}"]
 
 
 def _lines(desk: Desk, room: int | None) -> list[str]:

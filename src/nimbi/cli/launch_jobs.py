@@ -53,9 +53,7 @@ def job_of(
         arguments["answers"] = answers_of(told["answers"])
     if told["lease"]:
         arguments["lease_s"] = lease_of(told["lease"])
-    count = arguments["count"]
-    title = f"launch {wish.get('name') or account}{f' x {count}' if count > 1 else ''}"
-    job = begun(desk, "launch", arguments, title)
+    job = begun(desk, "launch", arguments)
     if told["detach"]:
         click.echo(f"{account}: job {job['id']}: nimbi jobs wait {job['id']}", err=True)
         return [], 0

@@ -1,16 +1,31 @@
 """`nimbi login`."""
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from nimbi.cli import config
 from nimbi.cli.command import ending
 from nimbi.cli.errors import fail
+from nimbi.cli.table import visible
 from nimbi.cli.users import asked_password
+from nimbi.model.errors import CloudError
+from nimbi.model.people import ROOT
+
+if TYPE_CHECKING:
+    from nimbi.cli.remote import Remote
+
+
+class Entered(NamedTuple):
+    """A token that the server took: its file, and who one is with it."""
+
+    file: Path
+    text: str
 
 
 class Way(Enum):
@@ -67,16 +82,19 @@ def login(
         if not (url or forget) and account is None and output is None:
             _tell(settled)
             return
+        entered: Entered | None = None
         if forget:
             settled = replace(settled, server=None, token_file=None)
         if url:
-            file = _entered(url, way, user, project)
-            settled = replace(settled, server=url, token_file=str(file))
+            entered = _entered(url, way, user, project)
+            settled = replace(settled, server=url, token_file=str(entered.file))
         if account is not None:
             settled = replace(settled, account=account or None)
         if output is not None:
             settled = replace(settled, output=output or None)
         click.echo(f"written: {config.write(settled)}", err=True)
+        if entered is not None:
+            click.echo(entered.text, err=True)
 
 
 def _tell(settled: config.Config) -> None:
@@ -104,19 +122,30 @@ def _way(user: str | None, sso: bool, device: bool, project: str | None, url: st
     return Way.NARROWED
 
 
-def _entered(url: str, way: Way, user: str | None, project: str | None) -> Path:
-    """Get a token and keep it once the server has taken it; return its file."""
+def _entered(url: str, way: Way, user: str | None, project: str | None) -> Entered:
+    """Get a token and keep it once the server has taken it."""
     from nimbi.cli.remote import Place, open_remote
 
     token = _asked() if way is Way.TOKEN else _signed_in(url, way, user, project)
     remote = open_remote(Place(url.rstrip("/"), token))
     try:
-        remote.ask("GET", "/v1/login")
+        login = remote.ask("GET", "/v1/login").value
+        place = _place(remote, str(login.get("tenant") or ROOT))
     finally:
         remote.close()
     file = config.config_file().with_name("token")
     config.write_private(file, token + "\n")
-    return file
+    return Entered(file, f"you are {visible(login['name'])}, acting in {visible(place)}")
+
+
+def _place(remote: "Remote", tenant: str) -> str:
+    """Return what people call a tenant; its id, when that may not be looked up."""
+    from nimbi.cli.remote import segment
+
+    for kind in ("domains", "projects"):
+        with suppress(CloudError):
+            return str(remote.ask("GET", f"/v1/{kind}/{segment(tenant)}").value["place"])
+    return tenant
 
 
 def _signed_in(url: str, way: Way, user: str | None, project: str | None) -> str:

@@ -6,7 +6,7 @@ import click
 
 from nimbi.cli.columns import NONE, Cell, Column, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -49,9 +49,7 @@ def objectives() -> None:
 @click.pass_obj
 def list_objectives(desk: Desk) -> None:
     """List objectives and how they stand."""
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(desk.remote.ask("GET", PLACE).value["items"])
-    teller.end()
+    tell_all(desk.remote.ask("GET", PLACE).value["items"], COLUMNS, desk.form)
 
 
 @objectives.command(cls=Command, without=("accounts",), short_help="Set one.", epilog=EPILOG)

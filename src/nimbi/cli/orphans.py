@@ -8,7 +8,7 @@ import click
 from nimbi.cli.columns import Column, age, field
 from nimbi.cli.command import Command, Desk, Option, words_of
 from nimbi.cli.errors import status_of
-from nimbi.cli.forms import Teller
+from nimbi.cli.forms import tell_all
 from nimbi.cli.remote import of_account
 from nimbi.model.errors import CloudError
 
@@ -59,9 +59,7 @@ def orphans(desk: Desk, remove: bool, adopt: str | None, yes: bool) -> None:
 
 
 def _tell(desk: Desk, items: list[Any]) -> None:
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(items)
-    teller.end()
+    tell_all(items, COLUMNS, desk.form)
     if not items and desk.form == "table" and sys.stderr.isatty():
         click.echo("There is none: somebody owns all that Nimbi made.", err=True)
 

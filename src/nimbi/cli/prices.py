@@ -8,10 +8,10 @@ import click
 
 from nimbi.cli.columns import Column, field, since
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_one, tell_pages
 from nimbi.cli.remote import segment
 from nimbi.model.errors import Invalid
-from nimbi.model.metering import Meter, Unit
+from nimbi.model.metering import Meter, PriceUnit
 
 EPILOG = """\b
 Examples:
@@ -21,7 +21,7 @@ Examples:
   nimbi prices list -a aws"""
 
 METERS = [meter.value for meter in Meter]
-UNITS = [unit.value for unit in Unit]
+UNITS = [unit.value for unit in PriceUnit]
 
 # Prices of one request.
 BATCH = 1000
@@ -59,10 +59,7 @@ def list_prices(desk: Desk, meter: str | None) -> None:
     """List prices, each with its source and how old it is; of an account also those of all."""
     query = [("account", desk.account)] if desk.account else []
     query += [("meter", meter)] if meter else []
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    for page in desk.remote.each("/v1/prices", query):
-        teller.tell(page["items"])
-    teller.end()
+    tell_pages(desk.remote.each("/v1/prices", query), COLUMNS, desk.form)
 
 
 @prices.command("set", cls=Command, short_help="Say what something costs.", epilog=EPILOG)
@@ -87,7 +84,7 @@ def set_price(
     until: str | None,
 ) -> None:
     """Say what an hour, a month or a GiB of something costs, of one account (-a) or of all."""
-    usual = Unit.GIB if meter.startswith("traffic") else Unit.HOUR
+    usual = PriceUnit.GIB if meter.startswith("traffic") else PriceUnit.HOUR
     price = {
         "meter": meter,
         "amount": amount,
@@ -135,7 +132,7 @@ def _offers(desk: Desk, account: str, file: Path, region: str | None) -> dict[st
     """Send the prices of an offer file, which is read line by line: it may have gigabytes."""
     import msgspec
 
-    from nimbi.broker.metering.offers import Offers
+    from nimbi.broker.metering.ec2_offers import Offers
 
     total = {"added": 0, "unchanged": 0}
     with file.open(encoding="utf-8-sig", newline="") as lines:

@@ -7,7 +7,7 @@ import click
 from nimbi.cli.collections.group import Collection
 from nimbi.cli.columns import Column, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller
+from nimbi.cli.forms import tell_all
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -56,12 +56,6 @@ def _place(tenant: str) -> str:
     return f"/v1/tenant-quotas/{segment(tenant)}"
 
 
-def _tell(desk: Desk, items: list[Any], columns: tuple[Column, ...]) -> None:
-    teller = Teller(desk.form, lambda _items: columns)
-    teller.tell(items)
-    teller.end()
-
-
 @click.command(cls=Command, without=("accounts",), short_help="Tell what a tenant may have.",
                epilog=EPILOG)  # fmt: skip
 @click.argument("tenant")
@@ -71,7 +65,7 @@ def of(desk: Desk, tenant: str) -> None:
 
     TENANT is an id or a place such as acme/web. Money is in millionths of the currency.
     """
-    _tell(desk, desk.remote.ask("GET", _place(tenant)).value["items"], COLUMNS)
+    tell_all(desk.remote.ask("GET", _place(tenant)).value["items"], COLUMNS, desk.form)
 
 
 @click.command("set", cls=Command, without=("accounts",), short_help="Set what a tenant may have.",
@@ -83,7 +77,7 @@ def set_quotas(desk: Desk, tenant: str, limits: tuple[str, ...]) -> None:
     """Set how much a domain or project, and all below it, may have; what it has stays."""
     told = dict(_told(limit) for limit in limits)
     items = desk.remote.ask("PATCH", _place(tenant), body=told).value["items"]
-    _tell(desk, items, COLUMNS)
+    tell_all(items, COLUMNS, desk.form)
 
 
 @click.command(cls=Command, without=("accounts",), short_help="Compare what is counted.",
@@ -93,7 +87,7 @@ def set_quotas(desk: Desk, tenant: str, limits: tuple[str, ...]) -> None:
 def recount(desk: Desk, mend: bool) -> None:
     """Tell where what is counted in quotas is not what is there. Ends with 1 when it differs."""
     items = desk.remote.ask("POST", "/v1/holdings/recount", body={"mend": mend}).value["items"]
-    _tell(desk, items, DRIFTS)
+    tell_all(items, DRIFTS, desk.form)
     if items and not mend:
         raise SystemExit(1)
 

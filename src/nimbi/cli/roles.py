@@ -6,7 +6,8 @@ import click
 
 from nimbi.cli.columns import Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
+from nimbi.cli.named import named, named_one
 from nimbi.cli.remote import segment
 
 ROLES_EPILOG = """\b
@@ -57,9 +58,7 @@ def roles() -> None:
 @click.pass_obj
 def list_roles(desk: Desk) -> None:
     """List built-in roles, and those of your tenant, above and below."""
-    teller = Teller(desk.form, lambda _items: ROLES)
-    teller.tell(desk.remote.ask("GET", "/v1/roles").value["items"])
-    teller.end()
+    tell_all(named(desk, desk.remote.ask("GET", "/v1/roles").value["items"]), ROLES, desk.form)
 
 
 @roles.command("get", cls=Command, without=("accounts",), short_help="Show one role.")
@@ -67,7 +66,7 @@ def list_roles(desk: Desk) -> None:
 @click.pass_obj
 def get_role(desk: Desk, name: str) -> None:
     """Show a role with its rules."""
-    tell_one(desk.remote.ask("GET", f"/v1/roles/{segment(name)}").value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("GET", f"/v1/roles/{segment(name)}").value), desk.form)
 
 
 @roles.command(
@@ -95,7 +94,7 @@ def create_role(
     rules = [{"effect": "deny", "operations": one} for one in deny]
     rules += [{"effect": "allow", "operations": one} for one in allow]
     new = _told(name=name, rules=rules, tenant=tenant, text=text)
-    tell_one(desk.remote.ask("POST", "/v1/roles", body=new).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("POST", "/v1/roles", body=new).value), desk.form)
 
 
 @roles.command("rm", cls=Command, without=("accounts",), short_help="Remove roles.")
@@ -120,9 +119,9 @@ def grants() -> None:
 def list_grants(desk: Desk, user: str | None, group: str | None, tenant: str | None) -> None:
     """List who has which role in the tenant in which you act, and below."""
     query = list(_told(user=user, group=group, tenant=tenant).items())
-    teller = Teller(desk.form, lambda _items: GRANTS)
-    teller.tell(desk.remote.ask("GET", "/v1/grants", query).value["items"])
-    teller.end()
+    tell_all(
+        named(desk, desk.remote.ask("GET", "/v1/grants", query).value["items"]), GRANTS, desk.form
+    )
 
 
 @grants.command(
@@ -139,7 +138,7 @@ def create_grant(desk: Desk, role: str, tenant: str, user: str | None, group: st
     Nobody gives what they do not have.
     """
     new = _told(role=role, tenant=tenant, user=user, group=group)
-    tell_one(desk.remote.ask("POST", "/v1/grants", body=new).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("POST", "/v1/grants", body=new).value), desk.form)
 
 
 @grants.command("rm", cls=Command, without=("accounts",), short_help="Take roles back.")

@@ -7,7 +7,7 @@ import click
 
 from nimbi.cli.columns import NONE, Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
 from nimbi.cli.jobs import parsed
 from nimbi.cli.remote import segment
 from nimbi.cli.table import visible
@@ -29,13 +29,17 @@ _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 def _due(item: Any) -> str:
     if not item["is_enabled"]:
         return "paused"
-    return item["next_at"][:16].replace("T", " ") + " UTC" if item.get("next_at") else NONE
+    return _minute(item.get("next_at"))
+
+
+def _minute(moment: str | None) -> str:
+    return moment[:16].replace("T", " ") + " UTC" if moment else NONE
 
 
 def _when(item: Any) -> str:
     if item.get("cron"):
         return f"{item['cron']} {item['time_zone']}"
-    return str(item.get("at") or NONE)
+    return _minute(item.get("at"))
 
 
 def _last(item: Any) -> str:
@@ -241,9 +245,7 @@ def _change(desk: Desk, id: str, change: dict[str, Any]) -> None:
 
 
 def _tell(desk: Desk, items: list[Any]) -> None:
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(items)
-    teller.end()
+    tell_all(items, COLUMNS, desk.form)
 
 
 def _path(id: str) -> str:

@@ -6,7 +6,7 @@ import click
 
 from nimbi.cli.columns import Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -43,9 +43,7 @@ def _add_readers(group: click.Group, kind: str) -> None:
     @click.pass_obj
     def list_all(desk: Desk) -> None:
         """List those of the tenant in which you act, and below."""
-        teller = Teller(desk.form, lambda _items: COLUMNS)
-        teller.tell(desk.remote.ask("GET", _place(kind)).value["items"])
-        teller.end()
+        tell_all(desk.remote.ask("GET", _place(kind)).value["items"], COLUMNS, desk.form)
 
     @group.command(cls=Command, without=("accounts",), short_help=f"Show one {kind}.")
     @click.argument("told", metavar="PLACE")

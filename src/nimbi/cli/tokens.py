@@ -7,7 +7,8 @@ import click
 from nimbi.cli.columns import Column, age, field, since, until
 from nimbi.cli.command import Command, Desk, Option
 from nimbi.cli.config import write_private
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
+from nimbi.cli.named import named
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -44,9 +45,8 @@ def tokens() -> None:
 @click.pass_obj
 def list_tokens(desk: Desk) -> None:
     """List all tokens; their secrets are kept nowhere."""
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(desk.remote.ask("GET", "/v1/tokens").value["items"])
-    teller.end()
+    items = desk.remote.ask("GET", "/v1/tokens").value["items"]
+    tell_all(named(desk, items), COLUMNS, desk.form)
 
 
 @tokens.command(

@@ -8,7 +8,8 @@ import click
 
 from nimbi.cli.columns import Column, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one, tell_pages
+from nimbi.cli.named import named, named_pages
 from nimbi.cli.remote import Query
 
 EPILOG = """\b
@@ -74,10 +75,8 @@ def usage(
     if desk.form == "json":
         tell_one(report, desk.form)
         return
-    rows = [_row(report["by"], row) for row in report["rows"]]
-    teller = Teller(desk.form, lambda _items: columns_of(report["by"], rows, desk.form))
-    teller.tell(rows)
-    teller.end()
+    rows = named(desk, [_row(report["by"], row) for row in report["rows"]])
+    tell_all(rows, columns_of(report["by"], rows, desk.form), desk.form)
     unpriced = sum(row["unpriced"] for row in rows)
     if unpriced and desk.form == "table":
         click.echo(f"{unpriced} kinds of use have no price: nimbi prices set", err=True)
@@ -109,10 +108,9 @@ def _bar(row: Any, most: Decimal) -> str:
 
 
 def _intervals(desk: Desk, query: Query) -> None:
-    teller = Teller(desk.form, lambda _items: INTERVALS)
-    for page in desk.remote.each("/v1/usage/intervals", query):
-        teller.tell(page["items"])
-    teller.end()
+    tell_pages(
+        named_pages(desk, desk.remote.each("/v1/usage/intervals", query)), INTERVALS, desk.form
+    )
 
 
 def _query(told: dict[str, str | None]) -> list[tuple[str, str]]:

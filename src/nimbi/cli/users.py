@@ -7,7 +7,8 @@ import click
 
 from nimbi.cli.columns import Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
+from nimbi.cli.named import named, named_one
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -46,9 +47,7 @@ def users() -> None:
 @click.pass_obj
 def list_users(desk: Desk) -> None:
     """List the users of the tenant in which you act, and of those below."""
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(desk.remote.ask("GET", "/v1/users").value["items"])
-    teller.end()
+    tell_all(named(desk, desk.remote.ask("GET", "/v1/users").value["items"]), COLUMNS, desk.form)
 
 
 @users.command(cls=Command, without=("accounts",), short_help="Show one user.")
@@ -56,7 +55,7 @@ def list_users(desk: Desk) -> None:
 @click.pass_obj
 def get(desk: Desk, name: str) -> None:
     """Show a user by its name or id."""
-    tell_one(desk.remote.ask("GET", _place(name)).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("GET", _place(name)).value), desk.form)
 
 
 @users.command(cls=Command, without=("accounts",), short_help="Make a user.", epilog=EPILOG)
@@ -75,19 +74,31 @@ def create(
     new |= {key: value for key, value in told.items() if value is not None}
     if not (service or no_password):
         new["password"] = asked_password("password")
-    tell_one(desk.remote.ask("POST", "/v1/users", body=new).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("POST", "/v1/users", body=new).value), desk.form)
 
 
 @users.command(cls=Command, without=("accounts",), short_help="Change a user.")
 @click.argument("name")
 @click.option("--tenant", cls=Option, metavar="PLACE", help="Where it belongs from now on.")
 @click.option("--email", cls=Option, metavar="ADDRESS", help="Where mail reaches it.")
+@click.option("--issuer", cls=Option, metavar="URL", help="The OpenID provider it signs in at.")
+@click.option("--subject", cls=Option, metavar="ID", help="What that provider calls it.")
 @click.pass_obj
-def change(desk: Desk, name: str, tenant: str | None, email: str | None) -> None:
-    """Change what is told of a user."""
-    told = {"tenant": tenant, "email": email}
+def change(
+    desk: Desk,
+    name: str,
+    tenant: str | None,
+    email: str | None,
+    issuer: str | None,
+    subject: str | None,
+) -> None:
+    """Change what is told of a user.
+
+    Whom the provider --issuer knows as --subject signs in as this user from then on.
+    """
+    told = {"tenant": tenant, "email": email, "issuer": issuer, "subject": subject}
     wish = {key: value for key, value in told.items() if value is not None}
-    tell_one(desk.remote.ask("PATCH", _place(name), body=wish).value, desk.form)
+    tell_one(named_one(desk, desk.remote.ask("PATCH", _place(name), body=wish).value), desk.form)
 
 
 @users.command(cls=Command, without=("accounts",), short_help="Set a password.")

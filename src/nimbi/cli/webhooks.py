@@ -6,7 +6,7 @@ import click
 
 from nimbi.cli.columns import Column, age, field, since
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
 from nimbi.cli.remote import segment
 
 EPILOG = """\b
@@ -41,9 +41,7 @@ def webhooks() -> None:
 @click.pass_obj
 def list_webhooks(desk: Desk) -> None:
     """List all webhooks, and whether they listen."""
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(desk.remote.ask("GET", "/v1/webhooks").value["items"])
-    teller.end()
+    tell_all(desk.remote.ask("GET", "/v1/webhooks").value["items"], COLUMNS, desk.form)
 
 
 @webhooks.command(cls=Command, short_help="Tell a URL of changes.", epilog=EPILOG)

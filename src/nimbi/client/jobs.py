@@ -8,7 +8,7 @@ from nimbi.client.requests import with_query
 from nimbi.client.resources import _path, _Resource
 from nimbi.model.errors import Timeout
 from nimbi.model.jobs import Job, JobState, LogLine
-from nimbi.model.mending import Evacuation, Replace, Restart
+from nimbi.model.repair import Evacuation, Replace, Restart
 from nimbi.model.schedules import NewSchedule, Schedule, ScheduleChange, Times
 from nimbi.model.work import Bulk, CopyBlob, Launch
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from nimbi.jobs.work import Work
-from nimbi.store.jobs import Settle
+from nimbi.model.people import Owner
+from nimbi.store.jobs import Along, Settle
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,8 +17,11 @@ class Kind(Generic[T, R]):
     """A kind of job: `run` does it, with arguments of the type `arguments`.
 
     `run` returns what the job's `result` is, something that msgspec encodes. It may raise
-    CloudError, which is the job's `error`. `text` says in one line what it does. `settle`
-    gives back what was reserved for the job, in the very transaction that ends it.
+    CloudError, which is the job's `error`. `text` says in one line what it does. `ahead`
+    is asked, with the job's id, before one begins: what it returns reserves what the job is going
+    to need, in the very transaction that starts it, and what it raises starts none. `settle` gives
+    back what is left of that, in the transaction that ends it. `title` says what a job of these
+    arguments is about, for people; without it that is `text`.
     """
 
     name: str
@@ -25,6 +29,8 @@ class Kind(Generic[T, R]):
     run: Callable[[Work, T], Awaitable[R]]
     text: str
     settle: Settle | None = None
+    ahead: Callable[[str, T, Owner], Awaitable[Along]] | None = None
+    title: Callable[[T], str] | None = None
 
 
 AnyKind = Kind[Any, Any]

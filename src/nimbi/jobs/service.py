@@ -4,7 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,11 @@ import msgspec
 
 from nimbi.jobs.kinds import AnyKind
 from nimbi.jobs.slots import Pace
-from nimbi.jobs.worker import Turn, Worker
-from nimbi.model.errors import Invalid
+from nimbi.jobs.worker import Worker
+from nimbi.model.errors import Invalid, NotFound
 from nimbi.model.jobs import Job, JobFilter, LogLine
 from nimbi.model.people import Owner
+from nimbi.store.connection import AsyncConnection
 from nimbi.store.jobs import Along, JobStore, new_job
 from nimbi.store.leases import LeaseStore
 from nimbi.store.place import Place
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 class Jobs:
     """All jobs of the database, of these kinds. `holder` names this process in it.
 
-    `on_turn` is told of each job that begins and ends here; what it raises is only logged.
     All methods may be called by many tasks at once, in processes that do no jobs too.
     """
 
@@ -45,13 +45,10 @@ class Jobs:
         *,
         holder: str,
         pace: Pace = Pace(),  # noqa: B008 - frozen
-        on_turn: Turn | None = None,
     ) -> None:
         self._store = store
         self._kinds: dict[str, AnyKind] = {}
-        self._worker = Worker(
-            store, leases, place, self._kinds, holder=holder, pace=pace, on_turn=on_turn
-        )
+        self._worker = Worker(store, leases, place, self._kinds, holder=holder, pace=pace)
         self.add(*kinds)
 
     @property
@@ -80,19 +77,29 @@ class Jobs:
 
         The same id again is the same job, whatever else is said, and `along` is not asked again.
         `arguments` is of the kind's type, or what its JSON decodes to. Raises Invalid for a kind
-        that is not known and for arguments that are not of its type, and what `along` raises.
+        that is not known and for arguments that are not of its type, what `along` raises, and what
+        the kind does that reserves ahead: QuotaExceeded, Forbidden.
         """
-        body = self._encoded(kind, arguments)
+        body, asked = self._encoded(kind, arguments)
         id = uuid.uuid4().hex if id is None else id
         if not 1 <= len(id) <= LONGEST_ID or not id.isprintable():
             raise Invalid(f"the id of a job has 1 to {LONGEST_ID} printable characters")
-        title = (title or self._kinds[kind].text)[:LONGEST_TITLE]
+        if (ahead := self._kinds[kind].ahead) is not None:
+            with suppress(NotFound):
+                # It has what it needs, or had it.
+                return await self._store.get(id)
+            along = _both(await ahead(id, asked, owner), along)
+        title = (title or self._titled(kind, asked))[:LONGEST_TITLE]
         job, is_new = await self._store.add(
             new_job(id, kind, title, owner), body, hold=self._worker.hold, along=along
         )
         if is_new:
             self._worker.wake(id)
         return job
+
+    def _titled(self, kind: str, asked: Any) -> str:
+        known = self._kinds[kind]
+        return known.text if known.title is None else known.title(asked)
 
     async def get(self, id: str) -> Job:
         """Return a job. Raises NotFound."""
@@ -150,7 +157,7 @@ class Jobs:
         async with self._worker.working():
             yield
 
-    def _encoded(self, kind: str, arguments: Any) -> bytes:
+    def _encoded(self, kind: str, arguments: Any) -> tuple[bytes, Any]:
         known = self._kinds.get(kind)
         if known is None:
             raise Invalid(
@@ -158,9 +165,20 @@ class Jobs:
             )
         try:
             body = msgspec.json.encode(arguments)
-            msgspec.json.decode(body, type=known.arguments)
+            asked = msgspec.json.decode(body, type=known.arguments)
         except (TypeError, ValueError) as error:
             raise Invalid(f"the arguments of a job {kind}: {error}") from error
         if len(body) > LARGEST_ARGUMENTS:
             raise Invalid(f"the arguments of a job have at most {LARGEST_ARGUMENTS} bytes")
-        return body
+        return body, asked
+
+
+def _both(first: Along, then: Along | None) -> Along:
+    if then is None:
+        return first
+
+    async def along(connection: AsyncConnection, job: str) -> None:
+        await first(connection, job)
+        await then(connection, job)
+
+    return along

@@ -136,8 +136,7 @@ class Work:
 
     def token(self, *parts: object) -> str:
         """Return a token for what a step makes: the same for the same parts, in this job only."""
-        name = "\n".join([self.id, *map(str, parts)])
-        return blake2b(name.encode(), digest_size=TOKEN_BYTES, person=b"nimbi job").hexdigest()
+        return token_of(self.id, *parts)
 
     async def together(self, *steps: Awaitable[R]) -> list[R]:
         """Return the results of several steps, in their order, when all have come to an end.
@@ -203,6 +202,12 @@ class Work:
                 await self._run.cancelled.wait()
         except TimeoutError:
             return
+
+
+def token_of(job: str, *parts: object) -> str:
+    """Return what `Work.token` gives in a job, for who reserves for one that has not begun."""
+    name = "\n".join([job, *map(str, parts)])
+    return blake2b(name.encode(), digest_size=TOKEN_BYTES, person=b"nimbi job").hexdigest()
 
 
 async def again(ask: Callable[[], Awaitable[R]]) -> R:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ from nimbi.jobs.slots import Pace
 from nimbi.jobs.work import JobCancelled, LostJob, Run, Work, again
 from nimbi.model.accounts import Problem
 from nimbi.model.errors import CloudError, Invalid
-from nimbi.model.jobs import Job, JobState
+from nimbi.model.jobs import JobState
 from nimbi.store.errors import SealError, StoreUnavailable
 from nimbi.store.jobs import Adopted, Hold, JobStore
 from nimbi.store.leases import LeaseStore
@@ -26,9 +26,6 @@ BEGIN_S = 10.0
 FORGET_EVERY_S = 3600.0
 # How long the steps of ended jobs are remembered: nobody needs them, but who looks for a fault.
 STEPS_AGE = timedelta(days=1)
-
-# Told of a job that begins or has ended.
-Turn = Callable[[Job], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +42,6 @@ class Worker:
         *,
         holder: str,
         pace: Pace,
-        on_turn: Turn | None = None,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -53,7 +49,6 @@ class Worker:
         self._kinds = kinds
         self._holder = holder
         self._pace = pace
-        self._on_turn = on_turn
         self._hold: Hold | None = None
         self._engine: Engine | None = None
         self._runs: dict[str, Run] = {}
@@ -199,8 +194,6 @@ class Worker:
         if adopted.job.state is JobState.CANCELLING:
             run.cancelled.set()
         self._runs[id] = run
-        if run.is_new:
-            await self._turned(run.job)
         try:
             await self._done(run, adopted)
         finally:
@@ -246,15 +239,6 @@ class Worker:
         )
         if ended is None:
             raise LostJob
-        await self._turned(ended)
-
-    async def _turned(self, job: Job) -> None:
-        if self._on_turn is None:
-            return
-        try:
-            await self._on_turn(job)
-        except CloudError:
-            log.warning("job %s: who is told of it was not", job.id, exc_info=True)
 
 
 async def _result(kind: AnyKind, run: Run, arguments: bytes) -> bytes:

@@ -10,8 +10,8 @@ from msgspec import Meta
 
 from nimbi.model.accounts import Problem
 from nimbi.model.errors import Invalid
-from nimbi.model.mending import Evacuation, Trait
 from nimbi.model.people import ROOT, check_email
+from nimbi.model.repair import Evacuation, Trait
 from nimbi.model.resource import NewResource
 
 MOST_EMAILS = 20

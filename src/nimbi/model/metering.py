@@ -35,7 +35,7 @@ class Meter(StrEnum):
     TRAFFIC_OUT = "traffic.out"
 
 
-class Unit(StrEnum):
+class PriceUnit(StrEnum):
     """What a price is for: one thing or vCPU or GiB for an hour or a month of 730, one GiB."""
 
     HOUR = "hour"
@@ -79,7 +79,7 @@ class NewPrice(NewResource, frozen=True, kw_only=True):
     meter: Meter
     amount: Decimal
     currency: Currency
-    unit: Unit = Unit.HOUR
+    unit: PriceUnit = PriceUnit.HOUR
     account: Short | None = None
     kind: Short | None = None
     realm_id: Short | None = None
@@ -98,7 +98,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     meter: Meter
     amount: Decimal
     currency: str
-    unit: Unit
+    unit: PriceUnit
     account: str | None
     kind: str | None
     realm_id: str | None
@@ -145,13 +145,13 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal
     unit: str
     price: Decimal | None = None
-    price_unit: Unit | None = None
+    price_unit: PriceUnit | None = None
     price_id: str | None = None
     currency: str | None = None
     amount: Decimal | None = None
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a report: `key` has what was asked for `by`, in that order."""
 
     key: tuple[str, ...]
@@ -173,7 +173,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
     zone: str
     by: tuple[str, ...]
-    rows: tuple[Group, ...]
+    rows: tuple[ReportRow, ...]
     known_until: datetime | None
 
 

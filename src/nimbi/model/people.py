@@ -33,7 +33,7 @@ class Effect(Enum):
     DENY = "deny"
 
 
-class Rule(msgspec.Struct, frozen=True):
+class RoleRule(msgspec.Struct, frozen=True):
     """One rule of a role. The first that stands for an operation decides; without one it is denied.
 
     `operations` is an operation (`instances.start`), a collection (`instances.*`), a verb in all
@@ -44,7 +44,7 @@ class Rule(msgspec.Struct, frozen=True):
     operations: str
 
 
-ALLOW_ALL = (Rule(Effect.ALLOW, EVERYTHING),)
+ALLOW_ALL = (RoleRule(Effect.ALLOW, EVERYTHING),)
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,11 +105,16 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be different; what is not told stays. `password` ends no token."""
+    """What is to be different; what is not told stays. `password` ends no token.
+
+    `issuer` and `subject`, told together, let whom that provider knows so sign in as this user.
+    """
 
     is_enabled: bool | None = None
     email: str | None = None
     tenant: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
     password: str | None = None
     old_password: str | None = None
 
@@ -195,7 +200,7 @@ class NewRole(NewResource, frozen=True, kw_only=True):
     """A role of one's own, for `tenant` and all below, that of the caller when not told."""
 
     name: str
-    rules: tuple[Rule, ...]
+    rules: tuple[RoleRule, ...]
     tenant: str | None = None
     text: str = ""
 
@@ -210,7 +215,7 @@ class NewRole(NewResource, frozen=True, kw_only=True):
 class RoleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to be different; what is not told stays."""
 
-    rules: tuple[Rule, ...] | None = None
+    rules: tuple[RoleRule, ...] | None = None
     text: str | None = None
 
     def check(self) -> None:
@@ -225,7 +230,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    rules: tuple[Rule, ...]
+    rules: tuple[RoleRule, ...]
     tenant: str = ROOT
     text: str = ""
     is_built_in: bool = False
@@ -285,6 +290,18 @@ def check_text(text: str) -> None:
     """Raise Invalid for a description that is too long or has what cannot be shown."""
     if len(text) > 500 or not (text == "" or text.isprintable()):
         raise Invalid("a text has at most 500 printable characters")
+
+
+def check_identity(issuer: str | None, subject: str | None) -> None:
+    """Raise Invalid for half of what a provider knows a user by, and what none says."""
+    if (issuer is None) is not (subject is None):
+        raise Invalid("a user at a provider is known by issuer and subject: tell both")
+    if issuer is None or subject is None:
+        return
+    if not issuer.startswith(("https://", "http://")) or len(issuer) > 1000:
+        raise Invalid("issuer is the URL by which a provider calls itself")
+    if not 1 <= len(subject) <= 255 or not subject.isprintable():
+        raise Invalid("subject is what a provider calls a user: 1 to 255 characters")
 
 
 def check_email(email: str | None) -> None:

@@ -1,7 +1,7 @@
 """Schedules: jobs that begin at certain times."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -82,8 +82,3 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 
     time_zone: str
     times: tuple[datetime, ...]
-
-
-def plain_arguments(arguments: Any) -> msgspec.Raw:
-    """Return the arguments of a kind as a schedule takes them."""
-    return msgspec.Raw(msgspec.json.encode(arguments))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,6 +22,9 @@ from prometheus_client.registry import Collector
 
 from nimbi.driver.measurements import COUNTER, Measurement
 from nimbi.gateway.audit import CallEvent
+
+# Numbers that are read elsewhere, each with its name, text and samples.
+Families: TypeAlias = Sequence[Metric]
 
 # Workers share their numbers through files here; prometheus_client reads the variable at import.
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -135,9 +139,7 @@ class Metrics:
         """Tell how many consoles this worker has open."""
         self._consoles.set(count)
 
-    def render(
-        self, measurements: Iterable[Measurement] = (), families: Sequence[Metric] = ()
-    ) -> bytes:
+    def render(self, measurements: Iterable[Measurement] = (), families: Families = ()) -> bytes:
         """Return the numbers of all workers as Prometheus reads them, and what drivers measured.
 
         `families` are told as they are.
@@ -211,7 +213,7 @@ class _Measured(Collector):
 class _Families(Collector):
     """What is known already."""
 
-    def __init__(self, families: Sequence[Metric]) -> None:
+    def __init__(self, families: Families) -> None:
         self._families = families
 
     def collect(self) -> Iterator[Metric]:

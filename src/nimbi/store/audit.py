@@ -19,7 +19,7 @@ FIRST_HASH = bytes(32)
 # Says how the bytes under a hash are made; it is among them.
 CHAIN = 1
 HEAD_ID = 1
-EXACT = ("user", "tenant", "account", "thing", "result", "request_id")
+EXACT = ("tenant", "account", "thing", "result", "request_id")
 ALL = AuditFilter(all_phases=True)
 
 DETAILS = msgspec.json.Decoder(dict[str, Any])
@@ -70,6 +70,10 @@ class AuditStore:
         """Append entries in one transaction of their own; return their numbers."""
         async with self._database.writing() as connection:
             return await append(self._database, connection, entries)
+
+    async def along(self, connection: AsyncConnection, entries: Sequence[NewEntry]) -> list[int]:
+        """Append entries as the last of somebody's transaction; return their numbers."""
+        return await append(self._database, connection, entries)
 
     async def after(
         self, seq: int, limit: int = 100, wish: AuditFilter = ALL
@@ -256,6 +260,8 @@ def _conditions(wish: AuditFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [
         audit.c[name] == getattr(wish, name) for name in EXACT if getattr(wish, name) is not None
     ]
+    if wish.user is not None:
+        found.append(or_(audit.c.user == wish.user, audit.c.name == wish.user))
     if wish.operation is not None and wish.operation.endswith(".*"):
         found.extend(_begins(audit.c.operation, wish.operation[:-1]))
     elif wish.operation is not None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nimbi.model.errors import NotFound
@@ -35,12 +35,16 @@ class BudgetStore:
         self._database = database
 
     async def path(self, tenant: str) -> str:
-        """Return a tenant's path, each one between slashes. Raises NotFound."""
-        wish = select(tenants.c.path).where(tenants.c.id == tenant)
+        """Return the path of a tenant, told by its id or place, each one between slashes.
+
+        Raises NotFound.
+        """
+        is_told = or_(tenants.c.id == tenant, tenants.c.place == tenant)
+        wish = select(tenants.c.path).where(is_told)
         async with self._database.reading() as connection:
             found = (await connection.execute(wish)).scalar()
         if found is None and tenant != "root":
-            raise NotFound(f"there is no tenant {tenant!r}")
+            raise NotFound(f"there is no domain or project {tenant[:60]!r}")
         return f"/{(found or tenant).strip('/')}/"
 
     async def add(self, budget: Budget, path: str, owner_path: str) -> None:

@@ -280,6 +280,11 @@ def _told(place: Place) -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout, DatabaseError) as error:
         if isinstance(error, REFUSALS):
             raise
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # A statement that is cut off may end so; who waits for the end of the task waits for it
+            # in vain when it goes on.
+            raise asyncio.CancelledError from error
         log.warning("the database %s cannot be used: %s", place, _cause(error))
         raise StoreUnavailable("the database cannot be used just now") from error
 

@@ -1,17 +1,19 @@
 """What differs between what is in use and the inventory, where no event told it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, or_, select, tuple_
+from sqlalchemy import Select, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nimbi.store.intervals import SECOND_US
 from nimbi.store.metered import METERED, Capacities, Seen, capacity, seen
-from nimbi.store.schema import OPEN_S, accounts, holdings, polls, series, things, usage
+from nimbi.store.schema import OPEN_S, accounts, bills, holdings, polls, series, things, usage
 
 # Things that are looked at together.
 BATCH = 500
+# How far apart a cloud's clock and ours may be.
+APART_S = 5
 
 
 class Told(NamedTuple):
@@ -87,45 +89,54 @@ class Differences:
                 return
             after = (rows[-1].account, rows[-1].collection, rows[-1].id)
 
-    async def owned(self) -> tuple[list[Any], list[Told]]:
-        """Return what is in use and belongs to another than was known.
-
-        What was made for its tenant was its own from the beginning: rows of `usage`, to be given to
-        it. What a tenant got later is its own from now on.
-        """
-        wish = (
-            select(usage, holdings.c.created_us.label("held_us"), things.c.body)
-            .join(series, series.c.id == usage.c.series)
-            .join(
-                holdings,
-                and_(
-                    holdings.c.account == usage.c.account,
-                    holdings.c.collection == usage.c.collection,
-                    holdings.c.thing_id == usage.c.thing_id,
-                    holdings.c.state != "released",
-                ),
-            )
-            .join(
-                things,
-                and_(
-                    things.c.account == usage.c.account,
-                    things.c.collection == usage.c.collection,
-                    things.c.id == usage.c.thing_id,
-                ),
-            )
-            .where(usage.c.until_s == OPEN_S, holdings.c.tenant != series.c.tenant)
-        )
-        meant: list[Any] = []
-        later: list[Told] = []
+    async def owned(self) -> list[Told]:
+        """Return what is in use, and a tenant got later: it is its own from now on."""
+        here = (things.c.account, things.c.collection, things.c.id)
+        thing = zip(here, (usage.c.account, usage.c.collection, usage.c.thing_id), strict=True)
+        wish = _held(usage, things.c.body).join(things, and_(*(a == b for a, b in thing)))
+        wish = wish.where(usage.c.until_s == OPEN_S, holdings.c.state != "released")
+        found: list[Told] = []
         for row in await self._connection.execute(wish):
-            if row.held_us <= (row.begin_s + 1) * SECOND_US:
-                meant.append(row)
-                continue
             sizes = await capacities(self._connection, row.account)
             seen_ = seen(row.collection, row.body, sizes)
             place = (row.account, row.collection, row.thing_id)
-            later.append(Told(*place, self._now_us, seen_, None))
-        return meant, later
+            found.append(Told(*place, self._now_us, seen_, None))
+        return found
+
+    async def meant(self, since_us: int) -> Sequence[Any]:
+        """Return what was metered before it was known whose it is, as rows of `usage`.
+
+        A list may show a thing before the answer to the request that made it has come. The tenant
+        that it was made for had it from the beginning: `tenant` and `path` of each row tell which
+        it is. What was held before `since_us` and has ended is not looked at, and what is in a bill
+        stays as it is there.
+        """
+        billed = select(func.coalesce(func.max(bills.c.usage_id), 0)).scalar_subquery()
+        wish = _held(usage, holdings.c.tenant, holdings.c.path).where(
+            usage.c.id > billed,
+            holdings.c.created_us <= (usage.c.begin_s + APART_S) * SECOND_US,
+            or_(
+                holdings.c.released_us.is_(None),
+                holdings.c.released_us > usage.c.begin_s * SECOND_US,
+            ),
+        )
+        is_new = holdings.c.held_us >= since_us
+        wishes = (wish.where(usage.c.until_s == OPEN_S), wish.where(is_new))
+        # An id may be used again: the last that had it at that time is whose it is.
+        found = [row for each in wishes for row in await self._connection.execute(each)]
+        return sorted(found, key=lambda row: row.held_since_us)
+
+
+def _held(*columns: Any) -> Select[Any]:
+    """Return the question for what is metered as another tenant's than the one that holds it."""
+    place = (
+        holdings.c.account == usage.c.account,
+        holdings.c.collection == usage.c.collection,
+        holdings.c.thing_id == usage.c.thing_id,
+    )
+    wish = select(*columns, holdings.c.created_us.label("held_since_us"))
+    wish = wish.select_from(usage).join(series, series.c.id == usage.c.series)
+    return wish.join(holdings, and_(*place)).where(holdings.c.tenant != series.c.tenant)
 
 
 def _known(row: Any, capacities: Capacities) -> Told:

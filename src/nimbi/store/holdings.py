@@ -13,7 +13,7 @@ from nimbi.model.holdings import RESOURCES, Amounts, Holding, HoldingState
 from nimbi.store.database import Database
 from nimbi.store.moments import moment, moment_or_none, stored
 from nimbi.store.quotas import Path, QuotaStore
-from nimbi.store.schema import holdings, plain
+from nimbi.store.schema import holdings, intents, plain
 
 RESERVED, HELD, RELEASED = HoldingState.RESERVED, HoldingState.HELD, HoldingState.RELEASED
 
@@ -26,7 +26,10 @@ class Holder(NamedTuple):
 
 
 class Want(msgspec.Struct, frozen=True, kw_only=True):
-    """What is about to be made: `count` things of one request, each with these amounts."""
+    """What is about to be made: `count` things of one request, each with these amounts.
+
+    `since` is from when it is its tenant's; from now on, without it.
+    """
 
     account: str
     token: str
@@ -35,6 +38,7 @@ class Want(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     name: str | None = None
     kind: str | None = None
+    since: datetime | None = None
 
 
 class HoldingStore:
@@ -54,9 +58,9 @@ class HoldingStore:
     ) -> None:
         """Take what is wanted out of the quotas, as part of somebody's transaction.
 
-        What has the same account and token already is there and is not counted again, whatever its
-        amounts. Raises QuotaExceeded, and Conflict for a token that is another tenant's; then the
-        transaction must not go on.
+        What has the same account and token already is there and is not counted again, unless its
+        size was not known then and is now. Raises QuotaExceeded, and Conflict for a token that is
+        another tenant's; then the transaction must not go on.
         """
         await self.quotas.alone(connection)
         new: list[dict[str, Any]] = []
@@ -70,6 +74,9 @@ class HoldingStore:
                 if row is None or row.state == RELEASED:
                     new.append(_row(holder, want, number, job))
                     _add(total, want.amounts.counted())
+                elif row.kind is None and want.kind is not None and row.state == RESERVED:
+                    kind = {"kind": want.kind}
+                    await self.change(connection, row, want.amounts, is_checked=is_checked, **kind)
         if not new:
             return
         await self.quotas.count(connection, holder.path, total, is_checked=is_checked)
@@ -101,29 +108,45 @@ class HoldingStore:
         free = [row for _, row in sorted(rows.items()) if row.state == RESERVED]
         new = [id for id in ids if plain(id) not in known]
         for row, id in zip(free, new, strict=False):
-            await self._hold(connection, row, id)
+            # It may have another size by now than was asked for: it is to be measured.
+            await self._hold(connection, row, id, kind=None)
 
     async def released(
         self, account: str, token: str, *, connection: AsyncConnection | None = None
     ) -> None:
-        """Give back what a request reserved and made nothing of. What it made stays."""
+        """Give back what a request reserved and made nothing of. What it made stays.
+
+        What a job reserved for it stays the job's, which asks again; see `ended`.
+        """
         if connection is None:
             async with self._database.writing() as own:
                 return await self.released(account, token, connection=own)
         await self.quotas.alone(connection)
         known = await self.of_request(connection, account, token)
         return await self.give_back(
-            connection, [row for row in known.values() if row.state == RESERVED]
+            connection,
+            [row for row in known.values() if row.state == RESERVED and row.job is None],
         )
 
     async def ended(self, job: str, *, connection: AsyncConnection | None = None) -> None:
-        """Give back what a job reserved and made nothing of: it has ended, however."""
+        """Give back what a job reserved and made nothing of: it has ended, however.
+
+        What may have been made all the same stays reserved until that is known.
+        """
         if connection is None:
             async with self._database.writing() as own:
-                return await self.ended(job, connection=own)
+                await self.ended(job, connection=own)
+            return
         await self.quotas.alone(connection)
-        wish = select(holdings).where(holdings.c.job == job, holdings.c.state == RESERVED)
-        return await self.give_back(connection, (await connection.execute(wish)).all())
+        its = (holdings.c.job == job, holdings.c.state == RESERVED)
+        is_open = select(intents.c.token).where(
+            intents.c.account == holdings.c.account,
+            intents.c.token == holdings.c.token,
+            ~intents.c.is_done,
+        )
+        wish = select(holdings).where(*its, ~is_open.exists())
+        await self.give_back(connection, (await connection.execute(wish)).all())
+        await connection.execute(update(holdings).where(*its).values(job=None))
 
     async def gone(
         self,
@@ -198,8 +221,14 @@ class HoldingStore:
         back = {name: -value for name, value in counted.items()}
         await self.quotas.count(connection, Path.of(row.path), back)
         await self.quotas.count(connection, holder.path, counted, is_checked=is_checked)
-        values = {"tenant": holder.path.tenant, "path": holder.path.stored, "user": holder.user}
-        await connection.execute(one(row).values(values))
+        change = one(row).values(
+            tenant=holder.path.tenant,
+            path=holder.path.stored,
+            user=holder.user,
+            # What it cost until now is the tenant's that had it.
+            created_us=stored(want.since or datetime.now(UTC)),
+        )
+        await connection.execute(change)
 
     async def page(
         self,
@@ -225,15 +254,6 @@ class HoldingStore:
         async with self._database.reading() as connection:
             rows = await connection.execute(wish.order_by(*key).limit(limit))
             return tuple(holding_of(row) for row in rows)
-
-    async def count_of(self, path: Path) -> int:
-        """Return how many things a tenant and those below it have, or are about to have."""
-        wish = select(func.count()).select_from(holdings)
-        async with self._database.reading() as connection:
-            found = await connection.execute(
-                wish.where(holdings.c.state != RELEASED, *within(path))
-            )
-            return int(found.scalar_one())
 
     async def prune(self, before: datetime) -> int:
         """Forget what was given back before this time."""
@@ -274,7 +294,9 @@ class HoldingStore:
         wish = select(holdings).where(holdings.c.account == account, holdings.c.token == token)
         return {row.number: row for row in await connection.execute(wish)}
 
-    async def _hold(self, connection: AsyncConnection, row: Row[Any], id: str) -> None:
+    async def _hold(
+        self, connection: AsyncConnection, row: Row[Any], id: str, **values: Any
+    ) -> None:
         # Some ids are names: one that was here before under this id is gone.
         before = select(holdings).where(
             *self._these(row.account, row.collection, [id]),
@@ -282,7 +304,7 @@ class HoldingStore:
         )
         await self.give_back(connection, (await connection.execute(before)).all())
         now_us = stored(datetime.now(UTC))
-        values = {"thing_id": id, "state": HELD, "held_us": now_us, "missed": 0}
+        values |= {"thing_id": id, "state": HELD, "held_us": now_us, "missed": 0}
         await connection.execute(one(row).values(values))
 
     async def give_back(self, connection: AsyncConnection, rows: Sequence[Row[Any]]) -> None:
@@ -356,7 +378,7 @@ def _row(holder: Holder, want: Want, number: int, job: str | None) -> dict[str, 
         **{name: getattr(want.amounts, name) for name in RESOURCES},
         "missed": 0,
         "missed_us": 0,
-        "created_us": stored(datetime.now(UTC)),
+        "created_us": stored(want.since or datetime.now(UTC)),
         "held_us": None,
         "released_us": None,
     }

@@ -100,21 +100,18 @@ class Intervals:
         return usage_id, series_id, len(rows)
 
     async def amend(self, rows: Sequence[Any], series_id: int) -> int:
-        """Give open intervals to the tenant that holds their things; return the last id of series.
+        """Give intervals to the tenants that had their things; return the last id of series.
 
-        Each row is one of `usage`.
+        Each row is one of `usage`, with the `tenant` and the `path` that it is to have. Whatever
+        is summed up or made anew of the intervals later has them so.
         """
         wanted: dict[int, bytes] = {}
         for row in rows:
             wish = select(series).where(series.c.id == row.series)
             of = (await self._connection.execute(wish)).one()
-            held = await self._held(row.account, row.collection, [row.thing_id])
-            owner = held.get(row.thing_id)
-            if owner is not None:
-                facts = Facts(
-                    of.state, of.kind, of.realm, 1, of.vcpus, of.memory_mib, bytes(of.tags)
-                )
-                wanted[row.id] = self._digest(row.account, row.collection, owner, facts)
+            facts = Facts(of.state, of.kind, of.realm, 1, of.vcpus, of.memory_mib, bytes(of.tags))
+            owner = Owner(row.tenant, f"/{row.path.strip('/')}/")
+            wanted[row.id] = self._digest(row.account, row.collection, owner, facts)
         known, series_id = await self._interned(series_id)
         for id, digest in wanted.items():
             change = update(usage).where(usage.c.id == id)

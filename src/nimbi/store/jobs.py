@@ -62,9 +62,13 @@ def bound_to(id: str) -> str:
 
 
 class JobStore:
-    """The jobs by their ids. Each change of one is an event of the collection `jobs`."""
+    """The jobs by their ids. Each change of one is an event of the collection `jobs`.
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    `turn` writes down that a job begins or has ended, last of all in the transaction of that.
+    """
+
+    def __init__(self, database: Database, keyring: Keyring, turn: Settle | None = None) -> None:
+        self._turn = turn
         self._database = database
         self._keyring = keyring
 
@@ -188,6 +192,7 @@ class JobStore:
                 )
                 row = (await connection.execute(begun.returning(*jobs.columns))).one()
                 await _tell(connection, EventKind.CHANGED, _job(row))
+                await self._turned(connection, _job(row))
         sealed = Sealed(row.key_id, row.sealed)
         return Adopted(_job(row), row.fence, self._keyring.open(sealed, bound_to(id)))
 
@@ -275,7 +280,7 @@ class JobStore:
             "key_id": None,
         }
         if state is JobState.DONE:
-            values["percent"] = 100
+            values |= {"percent": 100, "activity": ""}
         async with self._database.writing() as connection:
             row = (await connection.execute(change.values(values).returning(*jobs.columns))).first()
             if row is None:
@@ -284,6 +289,7 @@ class JobStore:
             if settle is not None:
                 await settle(connection, job)
             await _tell(connection, EventKind.CHANGED, job)
+            await self._turned(connection, job)
         return job
 
     async def prune(self, before: datetime, *, most: int = 1000) -> tuple[str, ...]:
@@ -296,6 +302,10 @@ class JobStore:
                 await connection.execute(lines)
                 await connection.execute(delete(jobs).where(self._database.among(jobs.c.id, ids)))
         return tuple(ids)
+
+    async def _turned(self, connection: AsyncConnection, job: Job) -> None:
+        if self._turn is not None:
+            await self._turn(connection, job)
 
     def _is_alive(self) -> ColumnElement[bool]:
         """Return the condition that the slot of a job is held by who had it when it took it up."""

@@ -8,6 +8,7 @@ from sqlalchemy import Row, delete, select
 
 from nimbi.model.holdings import Limit
 from nimbi.store.database import Database
+from nimbi.store.quotas import place_of
 from nimbi.store.schema import limits
 
 NAMES = msgspec.json.Decoder(tuple[str, ...])
@@ -41,6 +42,11 @@ class LimitStore:
         key = [limits.c.tenant, limits.c.account]
         async with self._database.writing() as connection:
             await connection.execute(new.on_conflict_do_update(index_elements=key, set_=values))
+
+    async def place(self, tenant: str) -> str:
+        """Return what people call a tenant."""
+        async with self._database.reading() as connection:
+            return await place_of(connection, tenant)
 
     async def remove(self, tenant: str, account: str) -> bool:
         """Forget a limit; return whether there was one."""

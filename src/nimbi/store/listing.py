@@ -25,16 +25,20 @@ SORTS: Mapping[str, str] = {
 EQUALS = ("id", "name", "state", "realm_id", "image_id", "hardware_profile_id")
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
+class Visible(msgspec.Struct, frozen=True, kw_only=True):
     """Whose things a list has: those of a tenant and of the tenants below it.
 
     `path` is the tenant's, `root/a/b/`. In the accounts `rest` what nobody holds is seen too; None
-    stands for all accounts. `is_narrow`: the tenant is known to hold few things.
+    stands for all accounts. `is_leaf`: there is no tenant below. What it is known to hold is few
+    things (`is_narrow`: they are looked up one by one), or not so many that it takes long to gather
+    what they are (`is_gathered`).
     """
 
     path: str
     rest: tuple[str, ...] | None = ()
+    is_leaf: bool = False
     is_narrow: bool = False
+    is_gathered: bool = False
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +46,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     `equals` is by the names of EQUALS, `tags` by key; all must fit. `accounts` None means all. Rows
     are sorted by `sort`, then by account and id; text by its bytes. `after` is the `key` of the
-    last row before. `sight` None sees all things.
+    last row before. `visible` None sees all things.
     """
 
     collection: str
@@ -51,7 +55,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = {}
     name_prefix: str | None = None
     made_here: bool | None = None
-    sight: Sight | None = None
+    visible: Visible | None = None
     sort: Sort = "id"
     descending: bool = False
     after: tuple[str | int, str, str] | None = None
@@ -86,10 +90,14 @@ def page(query: Query) -> Statement:
         raise Invalid(f"{query.collection} cannot be sorted by {query.sort!r}")
     where, values = _conditions(query)
     way, beyond = (" desc", "<") if query.descending else ("", ">")
+    key = [f"t.{column}", "t.account", "t.id"]
+    if _is_held_in_order(query):
+        # The same, and the order in which the index of holdings has them.
+        key = ["h.thing_id", "h.account", "h.thing_id"]
     if query.after is not None:
-        where += f" and (t.{column}, t.account, t.id) {beyond} (?, ?, ?)"
+        where += f" and ({', '.join(key)}) {beyond} (?, ?, ?)"
         values += [plain(v) if isinstance(v, str) else v for v in query.after]
-    order = ", ".join(f"t.{name}{way}" for name in dict.fromkeys((column, "account", "id")))
+    order = ", ".join(f"{name}{way}" for name in dict.fromkeys(key))
     # Every piece is ours: names of columns from the tables above, never a caller's words.
     sql = f"select t.{column}, t.account, t.id, t.body from {_source(query)} where {where}"  # noqa: S608
     sql += f" order by {order}"
@@ -121,42 +129,60 @@ def _conditions(query: Query) -> tuple[str, list[Any]]:
     for key, value in query.tags.items():
         parts.append(TAGGED)
         values += [plain(key), plain(value)]
-    if query.sight is not None:
-        _seen(query.sight, parts, values)
+    if query.visible is not None:
+        _seen(query, query.visible, parts, values)
     return " and ".join(parts), values
 
 
 def _source(query: Query) -> str:
-    """Return what is read: things, or the few that a tenant holds and then those things."""
-    is_narrow = query.sight is not None and query.sight.is_narrow
+    """Return what is read: things, or what a tenant holds and then those things."""
+    is_narrow = query.visible is not None and query.visible.is_narrow
     # SQLite reads a cross join in the order in which it is written.
-    return "holdings h cross join things t" if is_narrow else "things t"
+    is_joined = is_narrow or _is_held_in_order(query)
+    return "holdings h cross join things t" if is_joined else "things t"
+
+
+def _is_held_in_order(query: Query) -> bool:
+    """Return whether the index of holdings has the list's things in its order, and no others."""
+    visible = query.visible
+    return visible is not None and visible.is_leaf and visible.rest == () and query.sort == "id"
 
 
 OF_THING = "h.account = t.account and h.collection = t.collection and h.thing_id = t.id"
 HELD = "h.state = 'held'"
 # All paths that begin so are between the path and that with the sign behind the slash.
 WITHIN = "h.path >= ? and h.path < ?"
+# The same of one thing. Told so, no database looks through all that a tenant holds for it.
+HELD_OF_THING = "h.state || '' = 'held'"
+WITHIN_OF_THING = "h.path || '' >= ? and h.path || '' < ?"
 
 
-def _seen(sight: Sight, parts: list[str], values: list[Any]) -> None:
-    path = [sight.path, sight.path[:-1] + "0"]
-    if sight.is_narrow:
+def _seen(query: Query, visible: Visible, parts: list[str], values: list[Any]) -> None:
+    path = [visible.path, visible.path[:-1] + "0"]
+    if _is_held_in_order(query):
+        parts.append(f"h.collection = ? and {HELD} and h.path = ? and {OF_THING}")
+        values += [plain(query.collection), visible.path]
+        return
+    if visible.is_narrow:
         parts.append(f"{OF_THING} and {HELD} and {WITHIN}")
         values += path
         return
     # Pieces of our own: see `page`.
-    own = f"exists (select 1 from holdings h where {OF_THING} and {HELD} and {WITHIN})"  # noqa: S608
-    if sight.rest == ():
+    held = f"select 1 from holdings h where {OF_THING} and {HELD_OF_THING}"  # noqa: S608
+    own = f"exists ({held} and {WITHIN_OF_THING})"
+    if visible.is_gathered:
+        gathered = f"select h.account, h.thing_id from holdings h where h.collection = ? and {HELD}"  # noqa: S608
+        own = f"(t.account, t.id) in ({gathered} and {WITHIN})"
+        path = [plain(query.collection), *path]
+    if visible.rest == ():
         parts.append(own)
         values += path
         return
-    others = f"select 1 from holdings h where {OF_THING} and {HELD}"  # noqa: S608
     among = ""
-    if sight.rest is not None:
-        among = f"t.account in ({', '.join('?' * len(sight.rest))}) and "
-    parts.append(f"({own} or {among}not exists ({others}))")
-    values += [*path, *(plain(account) for account in sight.rest or ())]
+    if visible.rest is not None:
+        among = f"t.account in ({', '.join('?' * len(visible.rest))}) and "
+    parts.append(f"({own} or {among}not exists ({held}))")
+    values += [*path, *(plain(account) for account in visible.rest or ())]
 
 
 TAGGED = (

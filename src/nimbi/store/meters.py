@@ -25,6 +25,10 @@ from nimbi.store.schema import (
 )
 
 NAME = "events"
+# The row that tells up to when it is known what became held.
+HELD = "held"
+# How much later than its time a transaction may end, at most.
+LATE_US = 600_000_000
 ACCOUNTS, BUCKETS = "accounts", "buckets"
 VANISHED = "vanished"
 BATCH = 500
@@ -103,13 +107,28 @@ class MeterStore:
             count = await self._write(connection, cursor, await found.gone())
             async for some in found.new(whole=whole):
                 count += await self._write(connection, cursor, some)
-            meant, later = await found.owned()
-            intervals = Intervals(self._database, connection, now_us)
-            cursor.series_id = await intervals.amend(meant, cursor.series_id)
-            count += len(meant) + await self._write(connection, cursor, later)
+            count += await self._amend(connection, cursor, found, now_us)
+            count += await self._write(connection, cursor, await found.owned())
             cursor.event_id = newest
             await self._kept(connection, cursor, is_current=True)
         return count
+
+    async def _amend(
+        self, connection: AsyncConnection, cursor: _Cursor, found: Differences, now_us: int
+    ) -> int:
+        """Give intervals to those who had the things; return how many it were."""
+        looked_us = select(meters.c.seen_us).where(meters.c.name == HELD)
+        since_us = (await connection.execute(looked_us)).scalar() or 0
+        rows = await found.meant(since_us - LATE_US)
+        intervals = Intervals(self._database, connection, now_us)
+        cursor.series_id = await intervals.amend(rows, cursor.series_id)
+        new = self._database.insert(meters).values(
+            name=HELD, event_id=0, usage_id=0, series_id=0, seen_us=now_us
+        )
+        seen = {"seen_us": now_us}
+        key = [meters.c.name]
+        await connection.execute(new.on_conflict_do_update(index_elements=key, set_=seen))
+        return len(rows)
 
     async def measure(self, told: Sequence[Told]) -> None:
         """Take in what was measured: blobs that are there, or traffic that has passed."""

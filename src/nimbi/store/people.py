@@ -12,9 +12,9 @@ from nimbi.model.errors import Conflict, NotFound
 from nimbi.model.people import OPERATOR
 from nimbi.model.tokens import Scope, Token
 from nimbi.store.database import Database
+from nimbi.store.directory import DirectoryStore
 from nimbi.store.moments import micro, moment, moment_or_none, stored, stored_or_none
 from nimbi.store.schema import attempts, passwords, tokens, users
-from nimbi.store.standing import StandingStore
 
 # A token's last use is written down at most so often.
 TOUCH_S = 60
@@ -37,9 +37,9 @@ class PeopleStore:
         self._database = database
 
     @property
-    def standing(self) -> StandingStore:
+    def directory(self) -> DirectoryStore:
         """What rights come from, in the same database."""
-        return StandingStore(self._database)
+        return DirectoryStore(self._database)
 
     async def id_of(self, name: str) -> str | None:
         """Return the id of a user by its name, None for one that there is not."""

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nimbi.model.errors import NotFound
-from nimbi.model.metering import Imported, Meter, NewPrice, Price, Unit
+from nimbi.model.metering import Imported, Meter, NewPrice, Price, PriceUnit
 from nimbi.store.database import Database
 from nimbi.store.moments import moment, moment_or_none, stored, stored_or_none
 from nimbi.store.schema import OPEN_S, prices
@@ -150,7 +150,7 @@ def _price(row: Any, known_at: datetime | None = None) -> Price:
         meter=Meter(row.meter),
         amount=Decimal(row.amount),
         currency=row.currency,
-        unit=Unit(row.unit),
+        unit=PriceUnit(row.unit),
         account=row.account or None,
         kind=row.kind or None,
         realm_id=row.realm or None,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from nimbi.model.errors import QuotaExceeded
 from nimbi.model.holdings import RESOURCES, TenantQuota
 from nimbi.store.database import Database
-from nimbi.store.schema import holdings, quotas
+from nimbi.store.schema import holdings, quotas, tenants
 
 # Who decides about a quota waits for those who do, and so each sees what the others have taken.
 LOCK = "quotas"
@@ -83,6 +83,11 @@ class QuotaStore:
         )
         await connection.execute(change, rows)
 
+    async def check(self, path: Path, more: Mapping[str, int]) -> None:
+        """Raise QuotaExceeded when a tenant could not get so much now; nothing is taken."""
+        async with self._database.reading() as connection:
+            await self._check(connection, path, {r: v for r, v in more.items() if v > 0})
+
     async def _check(
         self, connection: AsyncConnection, path: Path, wanted: Mapping[str, int]
     ) -> None:
@@ -96,7 +101,8 @@ class QuotaStore:
         for row in (await connection.execute(wish)).all():
             more = wanted[row.resource]
             if row.used + more > row.most:
-                raise exceeded(row.tenant, row.resource, row.most, row.used, more)
+                place = await place_of(connection, row.tenant)
+                raise exceeded(row.tenant, place, row.resource, row.most, row.used, more)
 
     async def of(self, tenants: Sequence[str]) -> tuple[TenantQuota, ...]:
         """Return what is limited or used in these tenants."""
@@ -198,11 +204,18 @@ class QuotaStore:
                 await connection.execute(quotas.insert().values({**new, **right}))
 
 
-def exceeded(tenant: str, resource: str, limit: int, used: int, wanted: int) -> QuotaExceeded:
+async def place_of(connection: AsyncConnection, tenant: str) -> str:
+    """Return what people call a tenant: its place, or its id when it has none."""
+    wish = select(tenants.c.place).where(tenants.c.id == tenant)
+    return (await connection.execute(wish)).scalar() or tenant
+
+
+def exceeded(
+    tenant: str, place: str, resource: str, limit: int, used: int, wanted: int
+) -> QuotaExceeded:
     """Return the error that says which quota is in the way."""
     return QuotaExceeded(
-        f"the quota of {tenant!r} is {limit} {resource}: {used} are taken, and {wanted} more"
-        " were asked for",
+        f"the quota of {place} is {limit} {resource}: {used} taken, {wanted} more asked for",
         tenant=tenant,
         resource=resource,
         limit=limit,

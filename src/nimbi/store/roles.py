@@ -9,11 +9,11 @@ from sqlalchemy import Row, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from nimbi.model.errors import Conflict, NotFound
-from nimbi.model.people import Grant, Role, Rule
+from nimbi.model.people import Grant, Role, RoleRule
 from nimbi.store.database import Database
+from nimbi.store.directory import GROUP, RULES, USER, held_by
 from nimbi.store.moments import moment, stored
 from nimbi.store.schema import grants, roles
-from nimbi.store.standing import GROUP, RULES, USER, held_by
 
 
 class RoleStore:
@@ -54,7 +54,7 @@ class RoleStore:
         return role
 
     async def change(
-        self, id: str, *, rules: tuple[Rule, ...] | None = None, text: str | None = None
+        self, id: str, *, rules: tuple[RoleRule, ...] | None = None, text: str | None = None
     ) -> Role:
         """Change what is told, and return the role. Raises NotFound."""
         values: dict[str, Any] = {} if text is None else {"text": text}

@@ -12,10 +12,10 @@ from nimbi.model.errors import Conflict, Invalid, NotFound
 from nimbi.model.people import DEEPEST, ROOT, Domain, Project, Tenant
 from nimbi.store import schema
 from nimbi.store.database import Database
+from nimbi.store.directory import path_of, path_text
 from nimbi.store.moments import EPOCH, moment, stored
 from nimbi.store.quotas import QuotaStore
 from nimbi.store.schema import grants, holdings, lends, roles, tenants
-from nimbi.store.standing import path_of, path_text
 
 DOMAIN, PROJECT = "domain", "project"
 KINDS: Mapping[str, type[Domain | Project]] = {DOMAIN: Domain, PROJECT: Project}

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from nimbi.model.errors import Conflict, NotFound
 from nimbi.model.people import OPERATOR, ROOT, Group, User, UserKind
 from nimbi.store.database import Database
+from nimbi.store.directory import GROUP, USER
 from nimbi.store.moments import EPOCH, moment, stored
 from nimbi.store.schema import grants, members, passwords, tokens, user_groups, users
-from nimbi.store.standing import GROUP, USER
 
 # It may do everything, is always there, and is never changed here.
 ADMIN_USER = User(id=OPERATOR, name=OPERATOR, kind=UserKind.PERSON, tenant=ROOT, created_at=EPOCH)

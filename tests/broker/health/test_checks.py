@@ -13,8 +13,8 @@ from nimbi.drivers.mock.faults import Faults, Outage
 from nimbi.model.alerts import AlertState, NewSilence
 from nimbi.model.checks import Action, ActionKind, CheckState, NewCheck, Probe, ProbeKind
 from nimbi.model.errors import Conflict, Forbidden, Invalid, NotFound
-from nimbi.model.mending import Evacuation
-from nimbi.model.people import Effect, Rule
+from nimbi.model.people import Effect, RoleRule
+from nimbi.model.repair import Evacuation
 from nimbi.model.tokens import Scope
 
 UP, DOWN, UNKNOWN = CheckState.UP, CheckState.DOWN, CheckState.UNKNOWN
@@ -272,7 +272,7 @@ async def test_another_tenant_finds_nothing_of_it(ward: Ward, machine: Machine) 
 
 
 async def test_nobody_has_done_what_they_may_not_do(ward: Ward) -> None:
-    rules = (Rule(Effect.DENY, "instances.reboot"), Rule(Effect.ALLOW, "*"))
+    rules = (RoleRule(Effect.DENY, "instances.reboot"), RoleRule(Effect.ALLOW, "*"))
     caller = Caller(id="t", name="bob", scopes=(Scope(),), rules=rules)
     new = NewCheck(
         name="web",

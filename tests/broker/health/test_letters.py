@@ -17,7 +17,7 @@ from tests.broker.health.ward import LOCAL, Machine, Ward, certificate, open_war
 from tests.broker.sites import soon
 
 from nimbi.broker.access import ADMIN
-from nimbi.broker.health.letters import MailServer, mail_server
+from nimbi.broker.health.mail import MailServer, mail_server
 from nimbi.store.errors import StoreError
 
 USER, PASSWORD = "nimbi", "mail-password-of-tests"
@@ -96,9 +96,9 @@ class Post:
     box: Mailbox
 
     async def sent(self) -> int:
-        postman = self.ward.health._watcher._postman
-        assert postman is not None
-        return await postman.send()
+        mailer = self.ward.health._watcher._mailer
+        assert mailer is not None
+        return await mailer.send()
 
     async def waiting(self) -> list[tuple[str, int]]:
         """Return the letters that wait: recipient and failures."""

@@ -13,7 +13,8 @@ from nimbi.drivers.mock.faults import Faults, LostReply, NoCapacity, Outage
 from nimbi.model.checks import Action, ActionKind, CheckState, Probe, ProbeKind
 from nimbi.model.instances import InstanceState
 from nimbi.model.jobs import Job, JobState
-from nimbi.model.mending import (
+from nimbi.model.people import Owner
+from nimbi.model.repair import (
     Evacuated,
     Evacuation,
     Replace,
@@ -22,7 +23,6 @@ from nimbi.model.mending import (
     Restarted,
     Trait,
 )
-from nimbi.model.people import Owner
 
 ANN = Owner(user="admin", name="admin")
 LONG_S = 60.0

@@ -6,7 +6,7 @@ import pytest
 from tests.broker.health.ward import Ward
 
 from nimbi.broker.access import ADMIN
-from nimbi.broker.health.budgets import BURN_RULES, burn_rate, threshold
+from nimbi.broker.health.error_budgets import BURN_RULES, burn_rate, threshold
 from nimbi.model.alerts import AlertState
 from nimbi.model.errors import Invalid, NotFound
 from nimbi.model.objectives import NewObjective, Objective

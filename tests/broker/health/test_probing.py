@@ -116,6 +116,13 @@ async def test_any_of_several_addresses_will_do_and_public_ones_come_first(
     assert await says(probe, odd) == (None, "out_of_reach")
 
 
+async def test_an_address_with_a_port_of_its_own_is_asked_there(machine: Machine) -> None:
+    machine.answer = OK
+    forwarded = Endpoint(LOCAL, AddressKind.IPV4, machine.port)
+    at = msgspec.structs.replace(instance(), public_addresses=(forwarded,))
+    assert (await says(Probe(kind=ProbeKind.HTTP), at))[0]
+
+
 @pytest.mark.parametrize(
     ("address", "reach"),
     [

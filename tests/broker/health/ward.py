@@ -18,7 +18,7 @@ from tests.broker.whole import Whole, open_whole
 from nimbi.broker.access import ADMIN
 from nimbi.broker.destinations import Destinations
 from nimbi.broker.health.health import Health
-from nimbi.broker.health.letters import MailServer
+from nimbi.broker.health.mail import MailServer
 from nimbi.broker.health.watching import Pace
 from nimbi.broker.work import Schedules, WorkGround, kinds
 from nimbi.jobs import Jobs

@@ -19,7 +19,7 @@ from nimbi.broker.metering.metering import Metering
 from nimbi.broker.metering.reports import Question
 from nimbi.model.errors import Conflict, Invalid
 from nimbi.model.inventory import EventKind
-from nimbi.model.metering import Meter, NewBills, NewPrice, NewPrices, Unit
+from nimbi.model.metering import Meter, NewBills, NewPrice, NewPrices, PriceUnit
 from nimbi.store.events import Change, EventStore
 from nimbi.store.schema import holdings, usage
 
@@ -267,7 +267,7 @@ def test_whatever_happened_a_bill_made_again_is_the_same(
 
 
 async def test_volumes_are_priced_by_the_gib_and_month_of_730_hours(site: Site) -> None:
-    await site.price("0.73", Meter.VOLUMES, unit=Unit.MONTH)
+    await site.price("0.73", Meter.VOLUMES, unit=PriceUnit.MONTH)
     body = msgspec.json.encode({"id": "v", "state": "available", "size_gib": 10})
     store = EventStore(site.whole.broker.database)
     await store.append(BEGIN, [Change("one", "volumes", "v", EventKind.APPEARED, None, body)])

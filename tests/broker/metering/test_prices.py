@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from tests.broker.whole import open_whole
 
-from nimbi.broker.metering.offers import Offers
+from nimbi.broker.metering.ec2_offers import Offers
+from nimbi.broker.metering.price_csv import checked, prices_in
 from nimbi.broker.metering.prices import Prices
-from nimbi.broker.metering.tables import checked, prices_in
 from nimbi.model.errors import Invalid, NotFound
-from nimbi.model.metering import Imported, Meter, NewPrice, NewPrices, Unit
+from nimbi.model.metering import Imported, Meter, NewPrice, NewPrices, PriceUnit
 
 SAMPLE = Path(__file__).with_name("sample_offers.csv")
 TABLE = """meter,amount,currency,unit,account,kind,valid_from
@@ -34,10 +34,14 @@ async def prices(tmp_path: Path, ready_database: Path) -> AsyncIterator[Prices]:
 
 def test_a_table_is_read_with_its_titles_in_any_order() -> None:
     first, second, third = prices_in(TABLE)
-    assert (first.meter, first.amount, first.unit) == (Meter.RUNNING, Decimal("0.10"), Unit.HOUR)
+    assert (first.meter, first.amount, first.unit) == (
+        Meter.RUNNING,
+        Decimal("0.10"),
+        PriceUnit.HOUR,
+    )
     assert first.valid_from == datetime(2026, 1, 1, tzinfo=UTC)
-    assert (second.account, second.unit) == (None, Unit.MONTH)
-    assert third.unit is Unit.GIB
+    assert (second.account, second.unit) == (None, PriceUnit.MONTH)
+    assert third.unit is PriceUnit.GIB
 
 
 @pytest.mark.parametrize(
@@ -69,10 +73,10 @@ def test_the_file_that_ec2_publishes_gives_the_prices_on_demand() -> None:
         offers = Offers(lines, account="aws", region="us-east-1")
         found = checked(offers.prices())
     assert {(one.meter, one.kind, one.unit, one.amount) for one in found} == {
-        (Meter.RUNNING, "t3.medium", Unit.HOUR, Decimal("0.0416")),
-        (Meter.VOLUMES, "gp3", Unit.MONTH, Decimal("0.08")),
-        (Meter.SNAPSHOTS, None, Unit.MONTH, Decimal("0.05")),
-        (Meter.ADDRESSES, "free", Unit.HOUR, Decimal("0.005")),
+        (Meter.RUNNING, "t3.medium", PriceUnit.HOUR, Decimal("0.0416")),
+        (Meter.VOLUMES, "gp3", PriceUnit.MONTH, Decimal("0.08")),
+        (Meter.SNAPSHOTS, None, PriceUnit.MONTH, Decimal("0.05")),
+        (Meter.ADDRESSES, "free", PriceUnit.HOUR, Decimal("0.005")),
     }
     assert {one.account for one in found} == {"aws"}
     assert offers.published_at == datetime(2026, 2, 27, 18, 22, 41, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from nimbi.model.people import Effect, Rule
+from nimbi.model.people import Effect, RoleRule
 
 # Verbs that change nothing and give nothing away.
 READING = frozenset(
@@ -48,9 +48,9 @@ NEW = frozenset({"accounts.create", "accounts.own_login"})
 
 # A role of one's own: everything with instances but to destroy, and reading the rest.
 KEEPER = (
-    Rule(Effect.DENY, "*.destroy"),
-    Rule(Effect.ALLOW, "instances.*"),
-    Rule(Effect.ALLOW, "read"),
+    RoleRule(Effect.DENY, "*.destroy"),
+    RoleRule(Effect.ALLOW, "instances.*"),
+    RoleRule(Effect.ALLOW, "read"),
 )
 BUILT_IN = ("admin", "domain-admin", "auditor", "operator", "user")
 ROLES = (*BUILT_IN, "keeper")

@@ -9,7 +9,7 @@ from tests.broker.rights.expected import ACTING, BUILT_IN, KEEPER, LIES, ROLES, 
 from tests.broker.rights.towns import ACCOUNTS, Town
 
 from nimbi.broker.access import ADMIN, CATALOG, Caller, may
-from nimbi.broker.rights.roles import BUILT_IN as BUILT_IN_ROLES
+from nimbi.broker.rights.builtin_roles import BUILT_IN as BUILT_IN_ROLES
 from nimbi.broker.tenancy import COMMON, OF_CLOUD, OF_OTHERS, Tenancy
 from nimbi.driver.capabilities import BY_ID
 from nimbi.frontends.native.routes import ROUTES

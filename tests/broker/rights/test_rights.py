@@ -5,6 +5,7 @@ from tests.broker.rights.towns import Town
 
 from nimbi.broker.access import ADMIN, Caller, may
 from nimbi.broker.people import People
+from nimbi.broker.rights.authorization import Authorization
 from nimbi.model.errors import Conflict, Forbidden, Invalid, NotFound, Throttled, Unauthorized
 from nimbi.model.people import (
     DEEPEST,
@@ -16,12 +17,14 @@ from nimbi.model.people import (
     NewUser,
     Owner,
     RoleChange,
-    Rule,
+    RoleRule,
     TenantChange,
     UserChange,
     UserKind,
 )
 from nimbi.model.tokens import NewToken, Scope
+from nimbi.store.directory import DirectoryStore
+from nimbi.store.tenants import PROJECT
 
 ALLOW, DENY = Effect.ALLOW, Effect.DENY
 HERE = "203.0.113.7"
@@ -37,9 +40,26 @@ async def test_a_grant_flows_down_the_tree_and_not_up_or_across(town: Town) -> N
             await town.caller(ann, place)
 
 
+async def test_a_tenant_that_another_process_has_just_made_is_found(town: Town) -> None:
+    database = town.whole.broker.ground.database
+    before = await DirectoryStore(database).directory()
+    assert await Authorization(DirectoryStore(database)).found("acme/web") == town.ids["acme/web"]
+    new = NewTenant(name="new", parent="acme")
+    made = await town.rights.tenants.create(ADMIN, PROJECT, new)
+    for told in (made.id, "acme/new"):
+        # It knows the tree as it was before.
+        other = Authorization(DirectoryStore(database))
+        other._directory, other._until = before, float("inf")
+        assert await other.found(told) == made.id
+        assert await other.path(made.id) == ("root", town.ids["acme"], made.id)
+    for told in ("acme/nowhere", "nowhere", ""):
+        with pytest.raises(NotFound):
+            await other.found(told)
+
+
 async def test_several_roles_allow_what_one_of_them_allows(town: Town) -> None:
-    await town.role("starter", Rule(DENY, "instances.destroy"), Rule(ALLOW, "instances.*"))
-    await town.role("sweeper", Rule(ALLOW, "*.destroy"), Rule(DENY, "read"))
+    await town.role("starter", RoleRule(DENY, "instances.destroy"), RoleRule(ALLOW, "instances.*"))
+    await town.role("sweeper", RoleRule(ALLOW, "*.destroy"), RoleRule(DENY, "read"))
     ann = await town.user("ann", "starter", "acme/web")
     alone = await town.caller(ann)
     assert may(alone, "instances.start", None)
@@ -223,7 +243,9 @@ async def test_a_password_of_ones_own_is_changed_by_telling_the_old_one(town: To
 
 async def test_nobody_gives_a_role_beyond_their_own(town: Town) -> None:
     grants, roles = town.rights.grants, town.rights.roles
-    await town.role("giver", Rule(ALLOW, "grants.*"), Rule(ALLOW, "roles.*"), Rule(ALLOW, "read"))
+    await town.role(
+        "giver", RoleRule(ALLOW, "grants.*"), RoleRule(ALLOW, "roles.*"), RoleRule(ALLOW, "read")
+    )
     giver = await town.arrived("giver", "giver", "acme")
     ann = await town.user("ann", place="acme/web")
     for role in ("admin", "domain-admin", "operator", "user"):
@@ -231,13 +253,13 @@ async def test_nobody_gives_a_role_beyond_their_own(town: Town) -> None:
             await grants.create(giver, NewGrant(role=role, tenant="acme/web", user=ann))
     await grants.create(giver, NewGrant(role="auditor", tenant="acme/web", user=ann))
     with pytest.raises(Forbidden, match=r"instances\.start"):
-        rules = (Rule(ALLOW, "instances.start"),)
+        rules = (RoleRule(ALLOW, "instances.start"),)
         await roles.create(giver, NewRole(name="mine", rules=rules))
-    mine = await roles.create(giver, NewRole(name="mine", rules=(Rule(ALLOW, "read"),)))
+    mine = await roles.create(giver, NewRole(name="mine", rules=(RoleRule(ALLOW, "read"),)))
     with pytest.raises(Forbidden):
-        await roles.change(giver, mine.id, RoleChange(rules=(Rule(ALLOW, "*"),)))
+        await roles.change(giver, mine.id, RoleChange(rules=(RoleRule(ALLOW, "*"),)))
     # A role whose rules were widened by somebody with more is not for this one to give on.
-    await roles.change(ADMIN, mine.id, RoleChange(rules=(Rule(ALLOW, "instances.*"),)))
+    await roles.change(ADMIN, mine.id, RoleChange(rules=(RoleRule(ALLOW, "instances.*"),)))
     with pytest.raises(Forbidden):
         await grants.create(giver, NewGrant(role="mine", tenant="acme", user=ann))
     with pytest.raises(Forbidden):
@@ -284,7 +306,7 @@ async def test_nobody_gets_more_by_a_group_or_by_anothers_password(town: Town) -
 
 async def test_nobody_gets_more_by_moving_tenants(town: Town) -> None:
     tenants = town.rights.tenants
-    await town.role("mover", Rule(ALLOW, "domains.*"), Rule(ALLOW, "projects.*"))
+    await town.role("mover", RoleRule(ALLOW, "domains.*"), RoleRule(ALLOW, "projects.*"))
     await tenants.create(ADMIN, "domain", NewTenant(name="lab", parent="acme"))
     await town.user("ann", "user", "acme/lab")
     mover = await town.arrived("mover", "mover", "acme")
@@ -302,7 +324,7 @@ async def test_nobody_gets_more_by_moving_tenants(town: Town) -> None:
 
 async def test_a_move_does_not_give_the_use_of_an_account(town: Town) -> None:
     await town.settle_account("of-acme")
-    await town.role("mover", Rule(ALLOW, "projects.*"), Rule(ALLOW, "read"))
+    await town.role("mover", RoleRule(ALLOW, "projects.*"), RoleRule(ALLOW, "read"))
     mover = await town.arrived("mover", "mover", "root")
     with pytest.raises(Forbidden, match=r"accounts\.lend"):
         await town.rights.tenants.change(mover, "other/shop", TenantChange(parent="acme"))
@@ -325,7 +347,7 @@ async def test_all_that_is_below_goes_along_when_a_domain_moves(town: Town) -> N
 
 
 async def test_a_tenant_with_roles_of_its_old_domain_stays_there(town: Town) -> None:
-    await town.role("local", Rule(ALLOW, "read"), place="acme")
+    await town.role("local", RoleRule(ALLOW, "read"), place="acme")
     ann = await town.user("ann", place="acme")
     await town.grant(ann, "local", "acme/web")
     with pytest.raises(Conflict, match="'local'"):
@@ -353,15 +375,15 @@ async def test_names_are_taken_once_where_they_must_be(town: Town) -> None:
     await town.user("ann")
     group = NewGroup(name="crew", tenant="acme")
     await rights.groups.create(ADMIN, group)
-    await town.role("mine", Rule(ALLOW, "read"))
+    await town.role("mine", RoleRule(ALLOW, "read"))
     for attempt in (
         rights.users.create(ADMIN, NewUser(name="ann")),
         rights.users.create(ADMIN, NewUser(name="admin")),
         rights.groups.create(ADMIN, group),
         rights.tenants.create(ADMIN, "project", NewTenant(name="web", parent="acme")),
         rights.tenants.create(ADMIN, "domain", NewTenant(name="root")),
-        rights.roles.create(ADMIN, NewRole(name="mine", rules=(Rule(ALLOW, "read"),))),
-        rights.roles.create(ADMIN, NewRole(name="admin", rules=(Rule(ALLOW, "read"),))),
+        rights.roles.create(ADMIN, NewRole(name="mine", rules=(RoleRule(ALLOW, "read"),))),
+        rights.roles.create(ADMIN, NewRole(name="admin", rules=(RoleRule(ALLOW, "read"),))),
     ):
         with pytest.raises(Conflict):
             await attempt
@@ -394,11 +416,11 @@ async def test_the_tree_has_a_bottom(town: Town) -> None:
 @pytest.mark.parametrize("rule", ["instances", "instances.fly", "planets.*", "*.fly", "", "Read"])
 async def test_a_rule_that_stands_for_nothing_is_refused(town: Town, rule: str) -> None:
     with pytest.raises(Invalid, match="no operations"):
-        await town.role("mine", Rule(DENY, rule), Rule(ALLOW, "*"))
+        await town.role("mine", RoleRule(DENY, rule), RoleRule(ALLOW, "*"))
 
 
 async def test_a_role_that_somebody_has_is_not_removed(town: Town) -> None:
-    await town.role("mine", Rule(ALLOW, "read"))
+    await town.role("mine", RoleRule(ALLOW, "read"))
     ann = await town.user("ann", "mine", "acme")
     with pytest.raises(Conflict):
         await town.rights.roles.destroy(ADMIN, "mine")
@@ -445,6 +467,6 @@ async def test_what_another_process_changed_counts_after_a_moment(
     assert (await elsewhere.caller_of(made.secret, HERE)).user == ann
     await town.rights.users.change(ADMIN, ann, UserChange(is_enabled=False))
     monkeypatch.setattr("nimbi.broker.people.AGE_S", 0.0)
-    monkeypatch.setattr("nimbi.broker.rights.standings.AGE_S", 0.0)
+    monkeypatch.setattr("nimbi.broker.rights.authorization.AGE_S", 0.0)
     with pytest.raises(Forbidden):
         await elsewhere.caller_of(made.secret, HERE)

@@ -12,7 +12,7 @@ from nimbi.broker.access import ADMIN, Caller, may, may_see
 from nimbi.frontends.native.app import NativeApp
 from nimbi.model.errors import Forbidden, NotFound
 from nimbi.model.inventory import EventKind
-from nimbi.model.people import Effect, Owner, Rule, UserChange
+from nimbi.model.people import Effect, Owner, RoleRule, UserChange
 from nimbi.model.tokens import NewToken
 from nimbi.model.webhooks import NewWebhook
 from nimbi.store.events import Change, EventStore
@@ -21,8 +21,8 @@ from nimbi.store.schema import holdings
 HOOK = "https://8.8.8.8/hook"
 
 
-async def _hold(town: Town, account: str, place: str, id: str, *, state: str = "held") -> None:
-    path = (await town.rights.standings.land()).paths[town.ids[place]]
+async def hold(town: Town, account: str, place: str, id: str, *, state: str = "held") -> None:
+    path = (await town.rights.authorization.directory()).paths[town.ids[place]]
     row = {
         "account": account,
         "token": f"{place}-{id}",
@@ -51,8 +51,8 @@ async def busy(town: Town) -> Town:
     for account in ("of-acme", "of-web", "of-other"):
         await town.settle_account(account)
     for place, id in (("acme/web", "i-web"), ("acme/ops", "i-ops")):
-        await _hold(town, "of-acme", place, id)
-    await _hold(town, "of-acme", "acme/web", "i-gone", state="released")
+        await hold(town, "of-acme", place, id)
+    await hold(town, "of-acme", "acme/web", "i-gone", state="released")
     owner = Owner(user="u", name="u", tenant=town.ids["acme/ops"])
     await EventStore(town.whole.broker.database).append(
         datetime.now(UTC),
@@ -76,7 +76,7 @@ async def busy(town: Town) -> Town:
 
 async def _seen(town: Town, caller: Caller) -> set[str]:
     events = await town.whole.broker.events.after(0, 1000)
-    shown = await town.rights.sight.shown(caller, events)
+    shown = await town.rights.visibility.shown(caller, events)
     return {event.thing_id for event in shown if event.collection != "accounts"}
 
 
@@ -88,7 +88,7 @@ async def test_each_is_told_of_its_own_things_and_of_what_is_everybodys(busy: To
     acme = await busy.arrived("boss", "domain-admin", "acme")
     assert await _seen(busy, acme) == mine | common | {"i-ops", "i-nobody", "j-ops"}
     assert await _seen(busy, ADMIN) >= {"i-far", "j-whose", *mine}
-    await busy.role("starter", Rule(Effect.ALLOW, "jobs.*"))
+    await busy.role("starter", RoleRule(Effect.ALLOW, "jobs.*"))
     assert await _seen(busy, await busy.arrived("bob", "starter", "acme/web")) == {"j-web"}
 
 

@@ -6,7 +6,7 @@ from tests.broker.whole import Whole
 
 from nimbi.broker.access import ADMIN, Caller
 from nimbi.broker.rights.rights import Rights
-from nimbi.model.people import NewGrant, NewRole, NewTenant, NewUser, Rule
+from nimbi.model.people import NewGrant, NewRole, NewTenant, NewUser, RoleRule
 from nimbi.store.tenants import DOMAIN, PROJECT
 
 # The tree, parents first: kind, name, place of the parent.
@@ -63,7 +63,7 @@ class Town:
     async def grant(self, user: str, role: str, place: str) -> None:
         await self.rights.grants.create(ADMIN, NewGrant(role=role, tenant=place, user=user))
 
-    async def role(self, name: str, *rules: Rule, place: str = "root") -> None:
+    async def role(self, name: str, *rules: RoleRule, place: str = "root") -> None:
         await self.rights.roles.create(ADMIN, NewRole(name=name, rules=rules, tenant=place))
 
     async def caller(self, user: str, place: str | None = None) -> Caller:

@@ -5,7 +5,8 @@ import pytest
 from tests.broker.work.shop import Shop, launch
 
 from nimbi.drivers.mock.faults import LostReply, NoCapacity, Outage, Quota
-from nimbi.model.jobs import JobState
+from nimbi.model.errors import Forbidden, NotFound
+from nimbi.model.jobs import JobFilter, JobState
 from nimbi.model.work import AnswerKind, Answers, Launched, OnFailure
 
 LOST = LostReply(operations=("instances.create",))
@@ -54,6 +55,11 @@ async def test_retry_missing_makes_again_what_had_no_room(shop: Shop) -> None:
     launched = await shop.did("launch", wish, Launched)
     assert len(launched.ids) == 3
     assert shop.names() == ["web-1", "web-2", "web-3"]
+    job = (await shop.whole.broker.jobs.page(JobFilter()))[0][0]
+    assert (job.title, job.activity) == ("launch web x 3", "")
+    texts = [line.text for line in await shop.whole.broker.jobs.log(job.id)]
+    assert sum(text.startswith("made ") for text in texts) >= 1
+    assert len(texts) == len(set(texts))
 
 
 async def test_what_passes_is_waited_out(shop: Shop) -> None:
@@ -126,8 +132,8 @@ async def test_a_machine_that_does_not_answer_in_time_is_told(shop: Shop) -> Non
 async def test_nobody_launches_beyond_their_rights(shop: Shop) -> None:
     wish = launch()
     stranger = msgspec.structs.replace(shop.owner, user="nobody", name="nobody")
-    job = await shop.whole.broker.jobs.start("launch", wish, stranger)
-    ended = await shop.ended(job)
-    assert ended.error is not None
-    assert ended.error.code == "forbidden"
+    with pytest.raises(Forbidden):
+        await shop.whole.broker.jobs.start("launch", wish, stranger, id="beyond")
+    with pytest.raises(NotFound):
+        await shop.whole.broker.jobs.get("beyond")
     assert shop.instances() == ()

@@ -13,6 +13,8 @@ from pathlib import Path
 import uvicorn
 
 from nimbi.broker.access import ADMIN
+from nimbi.broker.health.mail import MailServer
+from nimbi.broker.openid.provider import OpenIdOptions
 from nimbi.broker.site import Broker, Options, open_broker
 from nimbi.drivers.mock import DRIVER
 from nimbi.frontends.native.app import NativeApp
@@ -29,15 +31,25 @@ LOGIN = {"user": "mockuser", "password": "mockpassword"}
 
 @dataclass(frozen=True)
 class Place:
-    """A server: its URL, and the secrets of a token for everything and of one that only reads."""
+    """A server: its URL, and the secrets of its tokens.
+
+    One is for everything, `reader` only reads, and `leaver` is for everything until it is ended.
+    """
 
     url: str
     token: str
     reader: str
+    leaver: str
 
 
 @asynccontextmanager
-async def broker_over_mock(folder: Path, *, private: bool = True) -> AsyncIterator[Broker]:
+async def broker_over_mock(
+    folder: Path,
+    *,
+    private: bool = True,
+    mail: MailServer | None = None,
+    openid: OpenIdOptions | None = None,
+) -> AsyncIterator[Broker]:
     """Give a broker with one account, `mock`, over a mock cloud; nothing polls."""
     registry = Registry({"mock": DRIVER})
     clouds = Clouds(registry, {}, folder / "state")
@@ -47,6 +59,8 @@ async def broker_over_mock(folder: Path, *, private: bool = True) -> AsyncIterat
         private_endpoints=private,
         environment={},
         polls=False,
+        mail=mail,
+        openid=openid,
     )
     try:
         async with open_broker(options, clouds, registry) as broker:
@@ -79,7 +93,8 @@ def served(folder: Path) -> Iterator[Place]:
 async def serve(folder: Path) -> None:
     """Serve until this process is ended; print where, and the tokens, as JSON."""
     async with broker_over_mock(folder) as broker:
-        secrets = await token(broker), await token(broker, Scope(operations="read"))
+        reading = Scope(operations="read")
+        secrets = [await token(broker), await token(broker, reading), await token(broker)]
         config = uvicorn.Config(
             NativeApp(broker, tickets=Tickets(folder / "consoles")),
             lifespan="off",

@@ -30,7 +30,8 @@ async def test_a_job_is_begun_once_and_waited_for(api: Api) -> None:
     assert api.count() == before + 1
     listed = (await api.ask("GET", "/v1/jobs?state=done&kind=launch&mine=true")).json()
     assert [item["id"] for item in listed["items"]] == [job["id"]]
-    assert (await api.ask("GET", f"{place}/log")).json() == {"items": []}
+    (line,) = (await api.ask("GET", f"{place}/log")).json()["items"]
+    assert line["text"] == f"made of-a-job ({job['result']['ids'][0]})"
 
 
 async def test_a_job_that_goes_on_is_202_and_can_be_cancelled(api: Api) -> None:

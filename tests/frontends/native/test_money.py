@@ -11,7 +11,7 @@ from tests.frontends.native.conftest import Api
 
 from nimbi.frontends.native.usage import table
 from nimbi.model.inventory import EventKind
-from nimbi.model.metering import Group, Report
+from nimbi.model.metering import Report, ReportRow
 from nimbi.model.tokens import Scope
 from nimbi.store.events import Change, EventStore
 
@@ -132,6 +132,8 @@ async def test_a_project_sees_its_own_and_sets_no_price_of_an_account_of_others(
     async with api.client_of(secret) as client:
         assert (await client.get(f"/v1/usage?{began}")).json()["rows"] == []
         assert (await client.get(f"/v1/usage?{began}&tenant={project}")).status_code == 200
+        assert (await client.get(f"/v1/usage?{began}&tenant=money")).status_code == 200
+        assert (await client.get(f"/v1/usage?{began}&form=svg")).status_code == 200
         assert (await client.get(f"/v1/usage?{began}&tenant=root")).status_code == 403
         assert (await client.get("/v1/usage/intervals")).json()["items"] == []
         assert (await client.post("/v1/prices", json={"prices": [PRICE]})).status_code == 403
@@ -148,7 +150,7 @@ async def test_a_project_sees_its_own_and_sets_no_price_of_an_account_of_others(
 
 
 async def test_a_table_tells_quantities_only_of_one_meter() -> None:
-    row = Group(
+    row = ReportRow(
         key=("a",), quantity=None, unit=None, currency="EUR", amount=Decimal("1.5"), unpriced=0
     )
     report = Report(

@@ -11,6 +11,7 @@ from nimbi.broker.access import ADMIN
 from nimbi.client import Client
 from nimbi.client.in_process import InProcess
 from nimbi.client.listings import Listed
+from nimbi.driver.compute import Instances
 from nimbi.model.errors import Forbidden, Invalid, NotFound, QuotaExceeded
 from nimbi.model.holdings import Limit
 from nimbi.model.instances import NewInstance
@@ -82,6 +83,8 @@ async def test_what_is_beyond_a_quota_is_refused_with_the_reason(api: Api, clean
     made = await web.account("mock").instances.create(SMALL)
     with pytest.raises(QuotaExceeded) as caught:
         await shop.account("mock").instances.create(SMALL)
+    with pytest.raises(QuotaExceeded, match="the quota of acme is 1 instances: 1 taken"):
+        await shop.account("mock").rehearse(Instances.create, SMALL)
     acme = await clean.domains.get("acme")
     error = caught.value
     assert (error.tenant, error.resource) == (acme.id, "instances")
@@ -117,11 +120,13 @@ async def test_a_limit_is_set_told_and_removed(api: Api, clean: Client) -> None:
     assert limit.sizes == ("m1-large",)
     web = await client(api, "acme/web")
     assert [one.sizes for one in await web.limits.all("acme/web")] == [("m1-large",)]
-    with pytest.raises(Forbidden, match="m1-large only"):
+    with pytest.raises(Forbidden, match="acme/web may use the sizes m1-large only"):
         await web.account("mock").instances.create(SMALL)
     for change in (web.limits.destroy("acme/web", "mock"), web.limits.set(limit)):
         with pytest.raises(Forbidden):
             await change
+    with pytest.raises(NotFound, match="moc"):
+        await clean.limits.set(Limit(tenant="acme/web", account="moc"))
     await clean.limits.destroy("acme/web", "mock")
     with pytest.raises(NotFound):
         await clean.limits.destroy("acme/web", "mock")

@@ -9,10 +9,10 @@ import msgspec
 from nimbi.broker.access import Caller, check, is_below, may
 from nimbi.broker.calls import AccountUse, Ground
 from nimbi.broker.destinations import Destinations
-from nimbi.broker.health.acting import Actor, Starting
-from nimbi.broker.health.asking import Asker
-from nimbi.broker.health.budgets import looked
-from nimbi.broker.health.letters import MailServer, Postman
+from nimbi.broker.health.actions import ActionStarter, Starting
+from nimbi.broker.health.checking import Checker
+from nimbi.broker.health.error_budgets import looked
+from nimbi.broker.health.mail import Mailer, MailServer
 from nimbi.broker.health.probing import Prober
 from nimbi.broker.health.watching import Pace, Watcher
 from nimbi.driver.compute import Instances
@@ -72,10 +72,10 @@ class Health:
         self._alerts = AlertStore(database)
         self._silences = SilenceStore(database)
         prober = Prober(destinations.reach, destinations.addresses)
-        self._asker = Asker(ground.accounts, InventoryStore(database), prober)
-        postman = None if mail is None else Postman(MailStore(database), mail, holder=holder)
-        actor = None if jobs is None else Actor(database, jobs)
-        self._watcher = Watcher(database, self._asker, actor, postman, holder=holder, pace=pace)
+        self._checker = Checker(ground.accounts, InventoryStore(database), prober)
+        mailer = None if mail is None else Mailer(MailStore(database), mail, holder=holder)
+        starter = None if jobs is None else ActionStarter(database, jobs)
+        self._watcher = Watcher(database, self._checker, starter, mailer, holder=holder, pace=pace)
 
     def watching(self) -> AbstractAsyncContextManager[None]:
         """Make checks and what follows from them in the background while the block runs."""
@@ -250,11 +250,11 @@ class Health:
 
     async def known(self, account: str, id: str) -> Instance:
         """Return an instance as it is known, whether its cloud answers or not. Raises NotFound."""
-        return await self._asker.instance(account, id)
+        return await self._checker.instance(account, id)
 
     async def answers(self, probe: Probe, instance: Instance) -> bool:
         """Return whether an instance answers a probe now."""
-        return (await self._asker.answers(probe, instance)).is_good is True
+        return (await self._checker.answers(probe, instance)).is_good is True
 
     async def probes_of(self, account: str, instance_id: str) -> tuple[Probe, ...]:
         """Return what the checks of an instance ask it."""

@@ -112,13 +112,16 @@ def endpoints_of(instance: Instance, side: Side) -> tuple[Endpoint, ...]:
 
 
 def port_of(probe: Probe, instance: Instance, endpoint: Endpoint) -> int:
-    """Return the port to ask at: the told one, for ssh the cloud's, else the usual one."""
+    """Return the port to ask at: the told one, then the cloud's, else the usual one.
+
+    An address with a port of its own is that of one service.
+    """
     if probe.port is not None:
         return probe.port
     if probe.kind is ProbeKind.SSH:
         login = instance.login.port if instance.login is not None else None
         return endpoint.port or login or USUAL_PORTS[ProbeKind.SSH]
-    return USUAL_TLS_PORT if probe.tls else USUAL_PORTS[ProbeKind.HTTP]
+    return endpoint.port or (USUAL_TLS_PORT if probe.tls else USUAL_PORTS[ProbeKind.HTTP])
 
 
 @asynccontextmanager

@@ -3,13 +3,12 @@
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from nimbi.broker.health.verdict import Outcome, after
 from nimbi.model.alerts import SourceKind
 from nimbi.model.checks import CheckState, HealthCheck, TakenAction
 from nimbi.store.alerts import AlertStore, Matter, covers, silent
 from nimbi.store.checks import CheckStore, Due, Found
+from nimbi.store.connection import AsyncConnection
 from nimbi.store.counts import ActionStore, CountStore
 from nimbi.store.database import Database
 

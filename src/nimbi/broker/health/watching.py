@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from nimbi.broker.health.acting import Actor
-from nimbi.broker.health.asking import Asker
-from nimbi.broker.health.budgets import findings, looked, matter_of
-from nimbi.broker.health.letters import Postman
+from nimbi.broker.health.actions import ActionStarter
+from nimbi.broker.health.checking import Checker
+from nimbi.broker.health.error_budgets import findings, looked, matter_of
+from nimbi.broker.health.mail import Mailer
+from nimbi.broker.health.notification import Notifier
 from nimbi.broker.health.results import Results
-from nimbi.broker.health.telling import Teller
 from nimbi.broker.health.verdict import Outcome
 from nimbi.model.accounts import Problem
 from nimbi.model.errors import CloudUnavailable
@@ -46,17 +46,17 @@ class Watcher:
     def __init__(
         self,
         database: Database,
-        asker: Asker,
-        actor: Actor | None,
-        postman: Postman | None,
+        checker: Checker,
+        starter: ActionStarter | None,
+        mailer: Mailer | None,
         *,
         holder: str,
         pace: Pace,
     ) -> None:
         self._database = database
-        self._asker = asker
-        self._actor = actor
-        self._postman = postman
+        self._checker = checker
+        self._starter = starter
+        self._mailer = mailer
         self._holder = holder
         self._pace = pace
         self._checks = CheckStore(database)
@@ -64,7 +64,7 @@ class Watcher:
         self._counts = CountStore(database)
         self._alerts = AlertStore(database)
         self._results = Results(database, holder=holder)
-        self._teller = Teller(database, mails=postman is not None)
+        self._notifier = Notifier(database, mails=mailer is not None)
         self._busy: dict[asyncio.Task[None], Due] = {}
         self._news = asyncio.Event()
 
@@ -91,7 +91,7 @@ class Watcher:
         """Make one check that this process holds, and keep what it found."""
         at = datetime.now(UTC)
         try:
-            outcome = await self._asker.ask(due.check)
+            outcome = await self._checker.ask(due.check)
         except CloudUnavailable as error:
             outcome = Outcome(None, None, Problem.of(error))
         if await self._results.keep(due, outcome, at):
@@ -114,17 +114,17 @@ class Watcher:
 
     async def tell(self) -> None:
         """Tell people what they do not know yet, and begin what is to be done."""
-        await self._teller.tell()
-        if self._actor is not None:
-            await self._actor.act()
+        await self._notifier.tell()
+        if self._starter is not None:
+            await self._starter.act()
 
     async def send(self) -> None:
         """Send the letters that are due."""
-        if self._postman is not None:
-            await self._postman.send()
+        if self._mailer is not None:
+            await self._mailer.send()
 
     def _works(self) -> tuple[Callable[[], Awaitable[None]], ...]:
-        mail = () if self._postman is None else (self.send,)
+        mail = () if self._mailer is None else (self.send,)
         return (self._looked, self.judge, *mail)
 
     async def _looked(self) -> None:

@@ -20,7 +20,7 @@ from nimbi.broker.inventory.query import limit_of, query_of
 from nimbi.broker.inventory.refresh import JOIN_S, Refresher
 from nimbi.broker.inventory.told import Told
 from nimbi.broker.inventory.wishes import LARGEST_LIMIT, Listing, Row, Wish
-from nimbi.broker.tenancy import sight_of, tenancy_of
+from nimbi.broker.tenancy import tenancy_of, visible_to
 from nimbi.gateway.registry import Registry
 from nimbi.model.accounts import Account, Part
 from nimbi.model.errors import CloudError, Conflict, Invalid, NotFound, Unsupported
@@ -31,9 +31,10 @@ from nimbi.store.quotas import Path
 
 # What should have been asked for so long ago is asked by whoever lists: nobody polls.
 OVERDUE = timedelta(seconds=120)
-# A tenant that holds fewer things has them looked up one by one; the list is in the order of the
-# things otherwise.
+# A tenant that holds fewer things has them looked up one by one; of one that holds fewer than SOME
+# they are gathered first. The list is in the order of the things otherwise.
 FEW = 2000
+SOME = 20_000
 # How old the states may be that other processes have changed.
 STATES_S = 0.5
 
@@ -178,12 +179,14 @@ class Lists:
 
     async def _sighted(self, wish: Wish, query: Query) -> Query:
         """Return the query of what the caller may see."""
-        sight = None if wish.caller is None else sight_of(wish.caller, wish.collection)
-        if sight is not None and sight.rest == () and wish.caller is not None:
+        visible = None if wish.caller is None else visible_to(wish.caller, wish.collection)
+        if visible is not None and wish.caller is not None:
             path = Path(wish.caller.path)
-            count = await self._store.holdings.count(wish.collection, path, FEW)
-            sight = msgspec.structs.replace(sight, is_narrow=count < FEW)
-        return msgspec.structs.replace(query, sight=sight)
+            count = await self._store.holdings.count(wish.collection, path, SOME)
+            visible = msgspec.structs.replace(
+                visible, is_narrow=count < FEW and visible.rest == (), is_gathered=count < SOME
+            )
+        return msgspec.structs.replace(query, visible=visible)
 
     async def _told(self, plan: _Plan) -> list[Found]:
         """Ask whom has to be asked; return the first rows of those that answered."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nimbi.broker.accounts import Accounts
+from nimbi.broker.background import background
 from nimbi.broker.inventory.collections import REMEMBERED
 from nimbi.broker.inventory.lost import LostAnswers
 from nimbi.broker.inventory.refresh import OF_ALL, Refresher
@@ -89,12 +90,10 @@ class Poller:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Poll until the block ends; leases are given back then, so that others go on at once."""
-        task = asyncio.ensure_future(self._run())
         try:
-            yield
+            async with background(self._run()):
+                yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
             await self._leave()
 
     def poke(self, account: str) -> None:

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
-from nimbi.model.metering import Charge, Meter, Price, Unit
+from nimbi.model.metering import Charge, Meter, Price, PriceUnit
 from nimbi.store.metered import TRAFFIC_IN, TRAFFIC_OUT
 from nimbi.store.usage import Series
 
@@ -182,7 +182,7 @@ class Account:
 def amount_of(meter: Meter, total: int, price: Price) -> Decimal:
     """Return what a total costs, rounded half up to six decimals."""
     divisor = SCALES[meter].divisor
-    if price.unit is Unit.MONTH:
+    if price.unit is PriceUnit.MONTH:
         divisor *= HOURS_PER_MONTH
     exact = EXACT.divide(EXACT.multiply(Decimal(total), price.amount), Decimal(divisor))
     return exact.quantize(FINE, ROUND_HALF_UP, EXACT)
@@ -202,9 +202,9 @@ def payable(amounts: Iterable[Decimal], currency: str) -> Decimal:
     return total.quantize(Decimal(1).scaleb(-COINS.get(currency, 2)), ROUND_HALF_UP, EXACT)
 
 
-def fits(meter: Meter, unit: Unit) -> bool:
+def fits(meter: Meter, unit: PriceUnit) -> bool:
     """Return whether a meter can have a price for such a unit: time for time, GiB for traffic."""
-    return (unit is Unit.GIB) == (meter in PASSING)
+    return (unit is PriceUnit.GIB) == (meter in PASSING)
 
 
 def cut(begin_s: int, until_s: int, at: Sequence[int]) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from xml.sax.saxutils import escape
 
-from nimbi.model.metering import Group, Report
+from nimbi.model.metering import Report, ReportRow
 
 WIDTH, ROW, LEFT, RIGHT, TOP = 900, 24, 300, 150, 48
 MOST_BARS = 60
@@ -51,14 +51,14 @@ def label(key: Sequence[str]) -> str:
     return " / ".join(part or "-" for part in key)
 
 
-def _shown(report: Report) -> tuple[list[Group], int]:
+def _shown(report: Report) -> tuple[list[ReportRow], int]:
     if len(report.rows) <= MOST_BARS:
         return list(report.rows), 0
     largest = sorted(report.rows, key=lambda row: row.amount, reverse=True)[:MOST_BARS]
     return largest, len(report.rows) - MOST_BARS
 
 
-def _bar(row: Group, y: int, most: Decimal) -> str:
+def _bar(row: ReportRow, y: int, most: Decimal) -> str:
     room = WIDTH - LEFT - RIGHT
     width = float(row.amount * room / most) if most else 0.0
     name = label(row.key)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from nimbi.broker.background import background
 from nimbi.broker.metering.bills import Bills
 from nimbi.broker.metering.budgets import Budgets
 from nimbi.broker.metering.measures import Measures
@@ -80,12 +81,10 @@ class Metering:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Meter for as long as the block runs; of several processes one does it at a time."""
-        task = asyncio.ensure_future(self._run())
         try:
-            yield
+            async with background(self._run()):
+                yield
         finally:
-            task.cancel()
-            await asyncio.wait([task])
             if self._measures is not None:
                 await self._measures.aclose()
 

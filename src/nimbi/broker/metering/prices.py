@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 
 from nimbi.broker.metering.charges import HOUR_S, PriceBook, amount_of
-from nimbi.broker.metering.tables import checked, prices_in
+from nimbi.broker.metering.price_csv import checked, prices_in
 from nimbi.model.holdings import Amounts
 from nimbi.model.metering import Imported, Meter, NewPrice, NewPrices, Price
 from nimbi.store.prices import PriceStore

@@ -19,7 +19,7 @@ from nimbi.broker.metering.charges import (
 )
 from nimbi.broker.metering.periods import days, moment, month, month_at, zone_of
 from nimbi.model.errors import Invalid
-from nimbi.model.metering import Group, Meter, Price, Report
+from nimbi.model.metering import Meter, Price, Report, ReportRow
 from nimbi.store.meters import MeterStore
 from nimbi.store.prices import PriceStore
 from nimbi.store.usage import EVERYTHING, Place, Series, UsageStore
@@ -128,7 +128,7 @@ class _Groups:
             self._prices[id] = use.price
         self._totals[key, currency, use.meter, id] += use.total
 
-    def rows(self) -> tuple[Group, ...]:
+    def rows(self) -> tuple[ReportRow, ...]:
         """Return a row a key and currency. Quantities of different meters are not added up."""
         quantities: dict[tuple[tuple[str, ...], str], int] = defaultdict(int)
         amounts: dict[tuple[tuple[str, ...], str], Decimal] = defaultdict(Decimal)
@@ -146,7 +146,7 @@ class _Groups:
         if len(quantities) > MOST_ROWS:
             raise Invalid(f"this report has more than {MOST_ROWS} rows: ask for fewer things")
         return tuple(
-            Group(
+            ReportRow(
                 key=key,
                 quantity=quantity_of(meters[key, currency], total) if self._has_meter else None,
                 unit=SCALES[meters[key, currency]].unit if self._has_meter else None,

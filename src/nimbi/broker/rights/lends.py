@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from nimbi.broker.access import Caller, check, is_below
-from nimbi.broker.rights.reach import Reach
+from nimbi.broker.rights.delegation import Delegation
 from nimbi.model.accounts import Account
 from nimbi.model.people import Lend
 from nimbi.store.accounts import AccountStore
@@ -17,11 +17,15 @@ class Lends:
     """
 
     def __init__(
-        self, store: LendStore, accounts: AccountStore, reach: Reach, changed: Callable[[], None]
+        self,
+        store: LendStore,
+        accounts: AccountStore,
+        delegation: Delegation,
+        changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._accounts = accounts
-        self._reach = reach
+        self._delegation = delegation
         self._changed = changed
 
     async def page(self, caller: Caller, account: str) -> tuple[Lend, ...]:
@@ -35,18 +39,18 @@ class Lends:
         """Let a tenant, and all below it, use an account. Raises NotFound."""
         check(caller, "accounts.lend", account)
         await self._accounts.get(account)
-        await self._store.add(account, await self._reach.tenant(caller, tenant))
+        await self._store.add(account, await self._delegation.tenant(caller, tenant))
         self._changed()
 
     async def unlend(self, caller: Caller, account: str, tenant: str) -> None:
         """Let them use it no longer; what they have there stays. Raises NotFound."""
         check(caller, "accounts.unlend", account)
-        await self._store.remove(account, await self._reach.tenant(caller, tenant))
+        await self._store.remove(account, await self._delegation.tenant(caller, tenant))
         self._changed()
 
     async def move(self, caller: Caller, account: str, tenant: str) -> Account:
         """Give an account to another tenant, and return it. Raises NotFound."""
         check(caller, "accounts.move", account)
-        moved = await self._accounts.move(account, await self._reach.tenant(caller, tenant))
+        moved = await self._accounts.move(account, await self._delegation.tenant(caller, tenant))
         self._changed()
         return moved

@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nimbi.broker.people import People
-from nimbi.broker.rights.grants import Grants, Roles
+from nimbi.broker.rights.authorization import Authorization
+from nimbi.broker.rights.delegation import Delegation
+from nimbi.broker.rights.grants import Grants
 from nimbi.broker.rights.lends import Lends
-from nimbi.broker.rights.reach import Reach
-from nimbi.broker.rights.standings import Standings
+from nimbi.broker.rights.roles import Roles
 from nimbi.broker.rights.tenants import Tenants
 from nimbi.broker.rights.users import Groups, Users
-from nimbi.broker.sight import Sight
+from nimbi.broker.visibility import Visibility
 from nimbi.model.inventory import Event
 from nimbi.model.webhooks import Webhook
 from nimbi.store.accounts import AccountStore
 from nimbi.store.database import Database
+from nimbi.store.directory import DirectoryStore
 from nimbi.store.lends import LendStore
 from nimbi.store.people import PeopleStore
 from nimbi.store.roles import GrantStore, RoleStore
-from nimbi.store.standing import StandingStore
 from nimbi.store.tenants import TenantStore
 from nimbi.store.users import GroupStore, UserStore
 
@@ -28,42 +29,42 @@ class Rights:
     """Who there is, and who gives what to whom. What is changed here counts at once."""
 
     people: People
-    standings: Standings
-    reach: Reach
+    authorization: Authorization
+    delegation: Delegation
     users: Users
     groups: Groups
     tenants: Tenants
     roles: Roles
     grants: Grants
     lends: Lends
-    sight: Sight
+    visibility: Visibility
 
     async def told(self, webhook: Webhook, events: Sequence[Event]) -> Sequence[Event]:
         """Return the events that the owner of a webhook may see. Raises Forbidden for nobody."""
         if webhook.owner is None:
             return events
-        return await self.sight.shown(await self.people.acting(webhook.owner), events)
+        return await self.visibility.shown(await self.people.acting(webhook.owner), events)
 
     @classmethod
     def over(cls, database: Database) -> "Rights":
         """Return the rights that a database keeps."""
-        standings = Standings(StandingStore(database))
-        reach = Reach(StandingStore(database), standings)
-        people = People(PeopleStore(database), standings)
+        authorization = Authorization(DirectoryStore(database))
+        delegation = Delegation(DirectoryStore(database), authorization)
+        people = People(PeopleStore(database), authorization)
         changed = people.forget
         grants = GrantStore(database)
-        users = Users(UserStore(database), people.passwords, reach, changed)
-        groups = Groups(GroupStore(database), users, reach, changed)
-        roles = Roles(RoleStore(database), reach, changed)
+        users = Users(UserStore(database), people.passwords, delegation, changed)
+        groups = Groups(GroupStore(database), users, delegation, changed)
+        roles = Roles(RoleStore(database), delegation, changed)
         return cls(
             people=people,
-            standings=standings,
-            reach=reach,
+            authorization=authorization,
+            delegation=delegation,
             users=users,
             groups=groups,
-            tenants=Tenants(TenantStore(database), grants, standings, reach, changed),
+            tenants=Tenants(TenantStore(database), grants, authorization, delegation, changed),
             roles=roles,
-            grants=Grants(grants, roles, users, groups, standings, reach, changed),
-            lends=Lends(LendStore(database), AccountStore(database), reach, changed),
-            sight=Sight(StandingStore(database)),
+            grants=Grants(grants, roles, users, groups, authorization, delegation, changed),
+            lends=Lends(LendStore(database), AccountStore(database), delegation, changed),
+            visibility=Visibility(DirectoryStore(database)),
         )

@@ -1,112 +1,89 @@
-"""The roles that are always there, and what several of them come to together."""
+"""Roles as callers see and change them: built-in ones, and roles of one's own."""
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+import secrets
+from collections.abc import Callable
 
-from nimbi.broker.access import CATALOG, allows
-from nimbi.driver.capabilities import INTERFACES
-from nimbi.model.errors import Invalid
-from nimbi.model.people import ALLOW_ALL, Effect, Role, Rule
-from nimbi.model.tokens import EVERYTHING
-
-ALLOW, DENY = Effect.ALLOW, Effect.DENY
-
-READ = "read"
-
-# The broker's own quotas have the name of those of clouds, which can only be read anyway.
-CLOUDS = " ".join(f"{interface.name}.*" for interface in INTERFACES if interface.name != "quotas")
-
-# By their names: what they are for, and their rules in short: what is denied, one after the other,
-# then what is allowed, and so on; the first that stands for an operation decides.
-_BUILT_IN: Mapping[str, tuple[str, tuple[tuple[Effect, str], ...]]] = {
-    "admin": ("Does everything.", ((ALLOW, "*"),)),
-    "domain-admin": (
-        "Does everything in a domain and below, and nothing to the installation.",
-        (
-            (DENY, "accounts.own_login audit.prune audit.verify quotas.recount"),
-            (ALLOW, "*"),
-        ),
-    ),
-    "auditor": ("Reads all, changes nothing.", ((ALLOW, READ),)),
-    "operator": (
-        "Runs what there is in the clouds; gives nobody rights and no money.",
-        (
-            (ALLOW, "read accounts.test"),
-            (ALLOW, CLOUDS),
-            (ALLOW, "alerts.* checks.* inventory.* jobs.* objectives.* orphans.* schedules.*"),
-            (ALLOW, "silences.* tokens.* webhooks.*"),
-        ),
-    ),
-    "user": (
-        "Uses the clouds in its project, and sees no other people.",
-        (
-            (DENY, "audit.* grants.* groups.* orphans.* users.*"),
-            (ALLOW, READ),
-            (ALLOW, CLOUDS),
-            (ALLOW, "alerts.* checks.* inventory.* jobs.* schedules.* silences.* tokens.*"),
-            (ALLOW, "webhooks.*"),
-        ),
-    ),
-}
-
-BUILT_IN: Mapping[str, Role] = {
-    name: Role(
-        id=name,
-        name=name,
-        text=text,
-        is_built_in=True,
-        rules=tuple(Rule(effect, one) for effect, words in rules for one in words.split()),
-    )
-    for name, (text, rules) in _BUILT_IN.items()
-}
+from nimbi.broker.access import Caller, is_below
+from nimbi.broker.rights.builtin_roles import BUILT_IN, check_rules
+from nimbi.broker.rights.delegation import Delegation
+from nimbi.model.errors import Conflict, Forbidden, NotFound
+from nimbi.model.people import NewRole, Role, RoleChange
+from nimbi.store.roles import RoleStore
 
 
-def check_rules(rules: Iterable[Rule]) -> None:
-    """Raise Invalid for a rule that stands for no operation."""
-    for rule in rules:
-        told = rule.operations
-        if told in (EVERYTHING, READ) or told in CATALOG:
-            continue
-        if "*" in told and any(allows((Rule(ALLOW, told),), one) for one in CATALOG):
-            continue
-        raise Invalid(f"there are no operations {told[:60]!r}: see the list of operations")
+class Roles:
+    """All roles, as far as each caller sees them: built-in ones, of its tenant, above and below."""
+
+    def __init__(
+        self, store: RoleStore, delegation: Delegation, changed: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._delegation = delegation
+        self._changed = changed
+
+    async def page(self, caller: Caller) -> tuple[Role, ...]:
+        """Return all: built-in ones first, then by name."""
+        found = await self._store.page()
+        return (*BUILT_IN.values(), *(role for role in found if _is_seen(caller, role)))
+
+    async def get(self, caller: Caller, told: str) -> Role:
+        """Return one by its id or name. Raises NotFound, Conflict when several have the name."""
+        if told in BUILT_IN:
+            return BUILT_IN[told]
+        found = [role for role in await self._store.get(told) if _is_seen(caller, role)]
+        exact = [role for role in found if role.id == told] or found
+        if not exact:
+            raise NotFound(f"there is no role {told[:60]!r}")
+        if len(exact) > 1:
+            raise Conflict(f"several have the name {told!r}: tell the id of one")
+        return exact[0]
+
+    async def create(self, caller: Caller, new: NewRole) -> Role:
+        """Return a new role. Raises Forbidden for rules beyond the caller's, Conflict."""
+        new.check()
+        check_rules(new.rules)
+        if new.name in BUILT_IN:
+            raise Conflict(f"there is a role {new.name!r} already")
+        tenant = await self._delegation.tenant(caller, new.tenant)
+        self._delegation.check_rules(caller, new.rules, tenant)
+        role = Role(
+            id=f"r-{secrets.token_hex(6)}",
+            name=new.name,
+            rules=new.rules,
+            tenant=tenant,
+            text=new.text,
+        )
+        return await self._store.add(role)
+
+    async def change(self, caller: Caller, told: str, change: RoleChange) -> Role:
+        """Return the role as it is then, for all who have it.
+
+        Raises Forbidden when the role has, or is to have, what the caller does not.
+        """
+        change.check()
+        old = await self._own(caller, told)
+        if change.rules is not None:
+            check_rules(change.rules)
+            self._delegation.check_rules(caller, change.rules, old.tenant)
+        changed = await self._store.change(old.id, rules=change.rules, text=change.text)
+        self._changed()
+        return changed
+
+    async def destroy(self, caller: Caller, told: str) -> None:
+        """Remove a role that nobody has. Raises Conflict while somebody has it."""
+        await self._store.remove((await self._own(caller, told)).id)
+        self._changed()
+
+    async def _own(self, caller: Caller, told: str) -> Role:
+        """Return a role that a caller may change. Raises Forbidden, NotFound."""
+        role = await self.get(caller, told)
+        if role.is_built_in:
+            raise Forbidden("built-in roles stay as they are")
+        if not is_below(caller, role.tenant):
+            raise Forbidden("this role is of a domain above")
+        self._delegation.check_rules(caller, role.rules, role.tenant)
+        return role
 
 
-@lru_cache(maxsize=512)
-def combined(roles: tuple[tuple[Rule, ...], ...]) -> tuple[Rule, ...]:
-    """Return rules that allow exactly what at least one of the roles allows."""
-    if not roles:
-        return ()
-    if len(roles) == 1:
-        return roles[0]
-    if any(rules[:1] == ALLOW_ALL for rules in roles):
-        return ALLOW_ALL
-    found: dict[Rule, None] = {}
-    # Wide rules first: most operations find theirs soon.
-    for rules in sorted(roles, key=_has_denials):
-        plain = _spelled_out(rules) if _has_denials(rules) else rules
-        found |= dict.fromkeys(plain)
-    return tuple(found)
-
-
-@lru_cache(maxsize=512)
-def allowed(rules: tuple[Rule, ...]) -> frozenset[str]:
-    """Return all operations that rules allow: quicker to look in than the rules themselves."""
-    return frozenset(one for one in CATALOG if allows(rules, one))
-
-
-def _has_denials(rules: tuple[Rule, ...]) -> bool:
-    return any(rule.effect is DENY for rule in rules)
-
-
-def _spelled_out(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """Return rules that only allow, and the same operations."""
-    mine = allowed(rules)
-    by_collection: dict[str, set[str]] = {}
-    for one in CATALOG:
-        by_collection.setdefault(one.partition(".")[0], set()).add(one)
-    words: list[str] = []
-    for collection, those in sorted(by_collection.items()):
-        whole = those <= mine
-        words += [f"{collection}.*"] if whole else sorted(those & mine)
-    return tuple(Rule(ALLOW, word) for word in words)
+def _is_seen(caller: Caller, role: Role) -> bool:
+    return is_below(caller, role.tenant) or role.tenant in caller.path

@@ -4,12 +4,12 @@ import secrets
 from collections.abc import Callable
 
 from nimbi.broker.access import Caller, check, is_below, may_touch
-from nimbi.broker.rights.reach import Reach
-from nimbi.broker.rights.standings import Standings
+from nimbi.broker.rights.authorization import Authorization
+from nimbi.broker.rights.delegation import Delegation
 from nimbi.model.errors import Conflict, Forbidden, NotFound
 from nimbi.model.people import ROOT, NewTenant, Tenant, TenantChange
+from nimbi.store.directory import Directory
 from nimbi.store.roles import GrantStore
-from nimbi.store.standing import Land
 from nimbi.store.tenants import DOMAIN, KINDS, ROOT_DOMAIN, TenantStore
 
 
@@ -20,14 +20,14 @@ class Tenants:
         self,
         store: TenantStore,
         grants: GrantStore,
-        standings: Standings,
-        reach: Reach,
+        authorization: Authorization,
+        delegation: Delegation,
         changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._grants = grants
-        self._standings = standings
-        self._reach = reach
+        self._authorization = authorization
+        self._delegation = delegation
         self._changed = changed
 
     async def page(self, caller: Caller, kind: str) -> tuple[Tenant, ...]:
@@ -49,7 +49,7 @@ class Tenants:
         new.check()
         if new.name in (ROOT, *KINDS):
             raise Conflict(f"{new.name!r} has a meaning of its own")
-        parent = await self._reach.tenant(caller, new.parent)
+        parent = await self._delegation.tenant(caller, new.parent)
         made = await self._store.add(f"t-{secrets.token_hex(6)}", kind, new.name, parent, new.text)
         self._changed()
         return made
@@ -72,7 +72,7 @@ class Tenants:
         if change.name is not None or change.parent is not None:
             parent = old.parent or ROOT
             if change.parent is not None:
-                parent = await self._reach.tenant(caller, change.parent)
+                parent = await self._delegation.tenant(caller, change.parent)
                 await self._check_move(caller, old, parent)
             await self._store.move(old.id, parent, change.name or old.name)
         changed = await self._store.change(old.id, text=change.text, is_enabled=change.is_enabled)
@@ -94,19 +94,19 @@ class Tenants:
 
     async def _check_move(self, caller: Caller, old: Tenant, parent: str) -> None:
         """Raise Forbidden when a move gives what the caller does not have."""
-        land = await self._standings.land()
-        new = [id for id in await self._standings.path(parent) if id not in old.path]
+        directory = await self._authorization.directory()
+        new = [id for id in await self._authorization.path(parent) if id not in old.path]
         if not new:
             return
         for grant in await self._grants.page(new):
             # It will count in the tenant that is moved, and in all below.
-            await self._reach.check_given(caller, [(grant.role, grant.tenant)])
-        for account in _accounts_of(land, new):
+            await self._delegation.check_given(caller, [(grant.role, grant.tenant)])
+        for account in _accounts_of(directory, new):
             check(caller, "accounts.lend", account)
 
 
-def _accounts_of(land: Land, tenants: list[str]) -> list[str]:
+def _accounts_of(directory: Directory, tenants: list[str]) -> list[str]:
     """Return the accounts that may be used below some tenants because of these."""
-    owned = {account for account, owner in land.owners.items() if owner in tenants}
-    lent = {account for account, those in land.lent.items() if not those.isdisjoint(tenants)}
+    owned = {account for account, owner in directory.owners.items() if owner in tenants}
+    lent = {account for account, those in directory.lent.items() if not those.isdisjoint(tenants)}
     return sorted(owned | lent)

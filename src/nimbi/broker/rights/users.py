@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from nimbi.broker.access import Caller, check, is_below
 from nimbi.broker.passwords import Passwords
-from nimbi.broker.rights.reach import Reach
+from nimbi.broker.rights.delegation import Delegation
 from nimbi.model.errors import Conflict, Forbidden, Invalid, NotFound
 from nimbi.model.people import (
     OPERATOR,
@@ -18,8 +18,9 @@ from nimbi.model.people import (
     UserChange,
     UserKind,
     check_email,
+    check_identity,
 )
-from nimbi.store.standing import GROUP, USER
+from nimbi.store.directory import GROUP, USER
 from nimbi.store.users import ADMIN_USER, GroupStore, UserStore
 
 
@@ -30,12 +31,12 @@ class Users:
         self,
         store: UserStore,
         passwords: Passwords,
-        reach: Reach,
+        delegation: Delegation,
         changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._passwords = passwords
-        self._reach = reach
+        self._delegation = delegation
         self._changed = changed
 
     async def page(self, caller: Caller) -> tuple[User, ...]:
@@ -55,7 +56,7 @@ class Users:
     async def create(self, caller: Caller, new: NewUser) -> User:
         """Return a new user, who has no role anywhere yet. Raises Conflict for a name in use."""
         new.check()
-        tenant = await self._reach.tenant(caller, new.tenant)
+        tenant = await self._delegation.tenant(caller, new.tenant)
         hash = None if new.password is None else await self._passwords.hashed(new.password)
         user = User(
             id=f"u-{secrets.token_hex(6)}",
@@ -73,10 +74,11 @@ class Users:
         """Return the user as it is then.
 
         Everybody may set a password of their own by telling the old one; all else is for who may
-        change users, and has all that the user has. Raises Forbidden, Throttled for who guesses
-        from `where`.
+        change users, and has all that the user has. Raises Forbidden, Conflict for an identity at
+        a provider that is another user's, Throttled for who guesses from `where`.
         """
         check_email(change.email)
+        check_identity(change.issuer, change.subject)
         user = await self.get(caller, told)
         if _is_own_password(caller, user, change):
             assert change.old_password is not None  # noqa: S101  which is what makes it one's own
@@ -87,25 +89,33 @@ class Users:
             raise Forbidden("a password of one's own takes the old one, and no other change")
         else:
             check(caller, "users.update", None)
-            await self._reach.check_held(caller, USER, user.id)
+            await self._delegation.check_held(caller, USER, user.id)
+        if user.kind is UserKind.SERVICE and (change.password or change.issuer):
+            raise Invalid("a service account has tokens, and signs in nowhere")
         if change.password is not None:
-            if user.kind is UserKind.SERVICE:
-                raise Invalid("a service account has tokens and no password")
             await self._passwords.set(change.password, user.id)
-        tenant = None
+        return await self._changed_to(caller, user, change)
+
+    async def _changed_to(self, caller: Caller, user: User, change: UserChange) -> User:
+        """Change all but the password."""
+        tenant, identity = None, None
         if change.tenant is not None:
-            tenant = await self._reach.tenant(caller, change.tenant)
-        if (change.is_enabled, change.email, tenant) != (None, None, None):
-            user = await self._store.change(
-                user.id, is_enabled=change.is_enabled, email=change.email, tenant=tenant
-            )
-            self._changed()
+            tenant = await self._delegation.tenant(caller, change.tenant)
+        if change.issuer is not None and change.subject is not None:
+            identity = change.issuer, change.subject
+        is_enabled, email = change.is_enabled, change.email
+        if (is_enabled, email, tenant, identity) == (None,) * 4:
+            return user
+        user = await self._store.change(
+            user.id, is_enabled=is_enabled, email=email, tenant=tenant, identity=identity
+        )
+        self._changed()
         return user
 
     async def destroy(self, caller: Caller, told: str) -> None:
         """Remove a user, its tokens and all that it was given; what it made stays."""
         user = await self.get(caller, told)
-        await self._reach.check_held(caller, USER, user.id)
+        await self._delegation.check_held(caller, USER, user.id)
         await self._store.remove(user.id)
         self._changed()
 
@@ -126,11 +136,11 @@ class Groups:
     """All groups, as far as each caller sees them: those of its tenant and below."""
 
     def __init__(
-        self, store: GroupStore, users: Users, reach: Reach, changed: Callable[[], None]
+        self, store: GroupStore, users: Users, delegation: Delegation, changed: Callable[[], None]
     ) -> None:
         self._store = store
         self._users = users
-        self._reach = reach
+        self._delegation = delegation
         self._changed = changed
 
     async def page(self, caller: Caller) -> tuple[Group, ...]:
@@ -160,7 +170,7 @@ class Groups:
         group = Group(
             id=f"g-{secrets.token_hex(6)}",
             name=new.name,
-            tenant=await self._reach.tenant(caller, new.tenant),
+            tenant=await self._delegation.tenant(caller, new.tenant),
             created_at=datetime.now(UTC),
         )
         return await self._store.add(group)
@@ -182,13 +192,13 @@ class Groups:
     async def destroy(self, caller: Caller, told: str) -> None:
         """Remove a group; its members lose what it had."""
         group = await self.get(caller, told)
-        await self._reach.check_held(caller, GROUP, group.id)
+        await self._delegation.check_held(caller, GROUP, group.id)
         await self._store.remove(group.id)
         self._changed()
 
     async def _pair(self, caller: Caller, told: str, user: str) -> tuple[Group, User]:
         group = await self.get(caller, told)
-        await self._reach.check_held(caller, GROUP, group.id)
+        await self._delegation.check_held(caller, GROUP, group.id)
         return group, await self._users.near(caller, user)
 
 
@@ -203,5 +213,5 @@ def chosen(found: list[Group], what: str, told: str) -> Group:
 
 
 def _is_own_password(caller: Caller, user: User, change: UserChange) -> bool:
-    others = (change.is_enabled, change.email, change.tenant)
-    return user.id == caller.user and change.old_password is not None and others == (None,) * 3
+    others = (change.is_enabled, change.email, change.tenant, change.issuer)
+    return user.id == caller.user and change.old_password is not None and others == (None,) * 4

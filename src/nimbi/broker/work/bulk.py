@@ -57,7 +57,8 @@ def kind(ground: WorkGround, before: Before) -> Kind[Bulk, BulkDone]:
     async def run(work: Work, bulk: Bulk) -> BulkDone:
         return await _Bulk(ground, before, work, bulk).run()
 
-    return Kind("bulk", Bulk, run, "Do one thing to many: stop, start, destroy and the like.")
+    text = "Do one thing to many: stop, start, destroy and the like."
+    return Kind("bulk", Bulk, run, text, title=lambda bulk: bulk.action)
 
 
 class _Bulk:

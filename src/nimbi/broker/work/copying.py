@@ -45,13 +45,19 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
 
 
+def _title(copy: CopyBlob) -> str:
+    ends = (f"{at.account}:{at.bucket}/{at.id}" for at in (copy.source, copy.target))
+    return "copy " + " to ".join(ends)
+
+
 def kind(ground: WorkGround) -> Kind[CopyBlob, Copied]:
     """Return the kind of job."""
 
     async def run(work: Work, copy: CopyBlob) -> Copied:
         return await _Copy(ground, work, copy).run()
 
-    return Kind("copy-blob", CopyBlob, run, "Copy a blob from cloud to cloud; parts come once.")
+    text = "Copy a blob from cloud to cloud; parts come once."
+    return Kind("copy-blob", CopyBlob, run, text, title=_title)
 
 
 class _Copy:
@@ -255,9 +261,10 @@ class _Copy:
         try:
             async with self._ground.cloud_to_clean(self._work, target.account) as cloud:
                 if self._has_upload:
-                    # The same token again is the upload that was begun.
-                    upload = self._upload or await cloud.blobs.begin_upload(self._new)
+                    # Where its bucket is gone, so is the upload.
                     with suppress(NotFound):
+                        # The same token again is the upload that was begun.
+                        upload = self._upload or await cloud.blobs.begin_upload(self._new)
                         await cloud.blobs.abort_upload(upload)
                 if self._is_written and is_new:
                     with suppress(NotFound):

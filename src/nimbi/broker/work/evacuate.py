@@ -4,13 +4,14 @@ import msgspec
 
 from nimbi.broker.inventory.wishes import Wish
 from nimbi.broker.work.ground import PASSING, WorkGround
-from nimbi.broker.work.likeness import features_of, lacks
+from nimbi.broker.work.making import token_parts
 from nimbi.broker.work.replacing import Care, Replacing
+from nimbi.broker.work.template import features_of, lacks, template
 from nimbi.driver.compute import Instances
 from nimbi.jobs import Kind, Work
 from nimbi.model.errors import CloudError, Invalid
 from nimbi.model.instances import Instance, InstanceState
-from nimbi.model.mending import Evacuated, Evacuation, NotMoved, Replaced
+from nimbi.model.repair import Evacuated, Evacuation, NotMoved, Replaced
 
 PAGE = 1000
 MOST = 1000
@@ -27,7 +28,15 @@ def kind(ground: WorkGround, care: Care) -> Kind[Evacuation, Evacuated]:
     async def run(work: Work, wish: Evacuation) -> Evacuated:
         return await _Evacuating(ground, care, work, wish).run()
 
-    return Kind("evacuate", Evacuation, run, "Move all instances of an account to another one.")
+    text = "Move all instances of an account to another one."
+    return Kind(
+        "evacuate",
+        Evacuation,
+        run,
+        text,
+        ground.settle,
+        title=lambda it: f"evacuate {it.account} to {it.target}",
+    )
 
 
 class _Evacuating:
@@ -61,7 +70,10 @@ class _Evacuating:
         )
 
     async def _chosen(self) -> tuple[str, ...]:
-        """Return the ids of what is to be moved. Raises Invalid when one cannot be had there."""
+        """Return the ids of what is to be moved; all of it is reserved then.
+
+        Raises Invalid when one cannot be had there, QuotaExceeded when not all of them fit.
+        """
         wish = self._wish
         found = {each.id: each for each in await self._held() if each.state not in GONE}
         unknown = [id for id in wish.instances if id not in found]
@@ -76,6 +88,11 @@ class _Evacuating:
         reasons = [f"{id}: {why}" for id, whys in missing.items() for why in whys]
         if reasons:
             raise Invalid(f"nothing was begun: {'; '.join(reasons[:SHOWN])}")
+        wishes = {
+            self._work.token(*token_parts(index, 0)): template(found[id], wish.of(id), features)
+            for index, id in enumerate(chosen)
+        }
+        await self._ground.reserve(self._work, wish.target, wishes)
         return tuple(chosen)
 
     async def _held(self) -> list[Instance]:

@@ -1,18 +1,23 @@
 """What the kinds of jobs work with: the clouds, for whom a job is done."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from nimbi.broker.access import Caller
+from nimbi.broker.access import Caller, check
 from nimbi.broker.calls import AccountUse, Ground
 from nimbi.broker.inventory.inventory import Inventory
+from nimbi.broker.job_audit import as_job
+from nimbi.broker.ledger.reservation import Along, reservation
 from nimbi.gateway.cloud import Cloud
 from nimbi.jobs import Work
 from nimbi.model.errors import Forbidden, NotFound
+from nimbi.model.instances import NewInstance
+from nimbi.model.jobs import Job
 from nimbi.model.people import Owner
 from nimbi.model.tokens import Scope
+from nimbi.store.connection import AsyncConnection
 from nimbi.store.intents import IntentStore
 from nimbi.wire.destinations import Reach
 
@@ -53,8 +58,44 @@ class WorkGround:
         Raises Forbidden for an owner who may do nothing any more, and what opening it raises.
         """
         caller = await self.people.acting(work.owner)
-        async with AccountUse(self.calls, caller, account) as cloud:
-            yield cloud
+        with as_job(work.id):
+            async with AccountUse(self.calls, caller, account) as cloud:
+                yield cloud
+
+    async def ahead(
+        self, owner: Owner, account: str, wish: NewInstance, names: Mapping[str, str | None]
+    ) -> Along:
+        """Return what reserves an instance for each token, given a job's id; see `reservation`.
+
+        The cloud is asked for sizes that are not known, if it answers. Raises NotFound for an
+        account that there is not, and Forbidden.
+        """
+        caller = await self.people.acting(owner)
+        check(caller, "instances.create", account)
+        await self.calls.accounts.get(account)
+
+        async def fetch(operation: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+            async with AccountUse(self.calls, caller, account) as cloud:
+                return await cloud.call(operation, *args)
+
+        return await reservation(self.calls, caller, account, wish, names, fetch)
+
+    async def reserve(self, work: Work, account: str, wishes: Mapping[str, NewInstance]) -> None:
+        """Reserve for a running job an instance for each wish, by its token: for all or none.
+
+        Raises QuotaExceeded, and what `ahead` does.
+        """
+        found = [
+            await self.ahead(work.owner, account, wish, {token: wish.name})
+            for token, wish in wishes.items()
+        ]
+        async with self.calls.database.writing() as connection:
+            for along in found:
+                await along(connection, work.id)
+
+    async def settle(self, connection: AsyncConnection, job: Job) -> None:
+        """Give back what a job has reserved and not made, in the transaction that ends it."""
+        await self.calls.holdings.ended(job.id, connection=connection)
 
     @asynccontextmanager
     async def cloud_to_clean(self, work: Work, account: str) -> AsyncIterator[Cloud]:
@@ -70,5 +111,6 @@ class WorkGround:
                 user=owner.user,
                 tenant=owner.tenant,
             )
-        async with AccountUse(self.calls, caller, account) as cloud:
-            yield cloud
+        with as_job(work.id):
+            async with AccountUse(self.calls, caller, account) as cloud:
+                yield cloud

@@ -4,11 +4,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from nimbi.broker.ledger.reservation import Along
 from nimbi.broker.work.ground import AT_ONCE, FINAL, PASSING, WorkGround
-from nimbi.broker.work.making import Maker, Slot
+from nimbi.broker.work.making import Maker, Slot, numbered, token_parts
 from nimbi.broker.work.waiting import Waiter
 from nimbi.jobs import JobCancelled, Kind, Work
 from nimbi.jobs.results import error_of
+from nimbi.jobs.work import token_of
 from nimbi.model.accounts import Problem
 from nimbi.model.errors import CloudError
 from nimbi.model.people import Owner
@@ -29,7 +31,20 @@ def kind(ground: WorkGround, lease: Lease) -> Kind[Launch, Launched]:
     async def run(work: Work, launch: Launch) -> Launched:
         return await _Launch(ground, lease, work, launch).run()
 
-    return Kind("launch", Launch, run, "Launch one machine or many, and wait until they answer.")
+    async def ahead(id: str, launch: Launch, owner: Owner) -> Along:
+        names = {
+            token_of(id, *token_parts(index, 0)): numbered(launch.new.name, index, launch.count)
+            for index in range(launch.count)
+        }
+        return await ground.ahead(owner, launch.account, launch.new, names)
+
+    text = "Launch one machine or many, and wait until they answer."
+    return Kind("launch", Launch, run, text, ground.settle, ahead, title=_title)
+
+
+def _title(launch: Launch) -> str:
+    many = f" x {launch.count}" if launch.count > 1 else ""
+    return f"launch {launch.new.name or launch.account}{many}"
 
 
 class _Launch:
@@ -42,6 +57,7 @@ class _Launch:
         self._launch = launch
         self._maker = Maker(ground, work, launch.account, launch.new, launch.count)
         self._slots = [Slot(index) for index in range(launch.count)]
+        self._said: dict[int, str] = {}
 
     async def run(self) -> Launched:
         rolls_back = self._launch.on_failure is OnFailure.ROLL_BACK
@@ -78,7 +94,8 @@ class _Launch:
             if await self._work.step("clock", _now, type=float) >= until:
                 return
             for slot in missing:
-                await self._work.log(f"{self._complaint(slot)}; it is made again")
+                await self._say(slot, f"{self._complaint(slot)}; it is made again")
+            await self._tell(f": {self._complaint(missing[0])}")
             await self._maker.replace(missing)
             await self._work.sleep(MISSING_S[min(rounds, len(MISSING_S) - 1)])
             rounds += 1
@@ -90,6 +107,8 @@ class _Launch:
             for at in range(0, len(left), AT_ONCE):
                 await self._tell()
                 await self._maker.make(left[at : at + AT_ONCE])
+            if made := [slot for slot in left if slot.id is not None]:
+                await self._work.log(f"made {', '.join(map(self._called, made))}")
             passing = [slot for slot in left if slot.problem and slot.problem.code in PASSING]
             if not passing or pause_s is None:
                 break
@@ -98,9 +117,16 @@ class _Launch:
             for slot in passing:
                 slot.problem = None
 
-    async def _tell(self) -> None:
+    async def _say(self, slot: Slot, text: str) -> None:
+        """Log what is said of a machine, unless that was said of it just before."""
+        if self._said.get(slot.index) != text:
+            self._said[slot.index] = text
+            await self._work.log(text)
+
+    async def _tell(self, why: str = "") -> None:
         made, count = sum(slot.id is not None for slot in self._slots), len(self._slots)
-        await self._work.progress(1 + 39 * made // count, "making", f"{made} of {count} are made")
+        activity = f"{made} of {count} are made{why}"
+        await self._work.progress(1 + 39 * made // count, "making", activity)
 
     async def _result(self, failed: Sequence[Slot]) -> Launched:
         account = self._launch.account
@@ -133,10 +159,12 @@ class _Launch:
             problem=problem,
         )
 
-    def _complaint(self, slot: Slot) -> str:
+    def _called(self, slot: Slot) -> str:
         name = self._maker.name(slot) or f"instance {slot.index + 1}"
-        which = f"{name} ({slot.id})" if slot.id else name
-        return f"{which}: {slot.problem.message if slot.problem else 'it is missing'}"
+        return f"{name} ({slot.id})" if slot.id else name
+
+    def _complaint(self, slot: Slot) -> str:
+        return f"{self._called(slot)}: {slot.problem.message if slot.problem else 'it is missing'}"
 
     async def _undo(self) -> None:
         await self._work.undoing().progress(95, "cleaning up", "what was made is destroyed")

@@ -57,14 +57,13 @@ class Maker:
         self._work = work
         self._account = account
         self._new = new
-        self._is_one = count == 1
+        self._count = count
         # Whatever may have been made, by its token.
         self._begun: dict[str, tuple[Slot, str | None]] = {}
 
     def name(self, slot: Slot) -> str | None:
         """Return what the machine of a slot is called."""
-        name = self._new.name
-        return name if name is None or self._is_one else f"{name}-{slot.index + 1}"
+        return numbered(self._new.name, slot.index, self._count)
 
     async def make(self, slots: Sequence[Slot]) -> None:
         """Make the machines of up to AT_ONCE slots; each has its id then, or its problem."""
@@ -94,7 +93,7 @@ class Maker:
                     slot.problem = Problem.of(error)
                     continue
                 del self._begun[self._token(slot)]
-            if not slot.is_doubtful:
+                # One that was never made is asked for by its token again, which is reserved.
                 slot.generation += 1
             slot.id, slot.problem, slot.is_ready = None, None, False
 
@@ -124,7 +123,7 @@ class Maker:
         return [one for one in among if slots is None or any(one[1][0] is s for s in slots)]
 
     def _token(self, slot: Slot) -> str:
-        return self._work.token("instance", slot.index, slot.generation)
+        return self._work.token(*token_parts(slot.index, slot.generation))
 
     def _wish(self, slot: Slot, token: str) -> NewInstance:
         return msgspec.structs.replace(self._new, name=self.name(slot), token=token)
@@ -167,6 +166,16 @@ class Maker:
         except CloudError:
             return False
         return True
+
+
+def token_parts(index: int, generation: int) -> tuple[object, ...]:
+    """Return what the token of a machine is made of, in its job."""
+    return "instance", index, generation
+
+
+def numbered(name: str | None, index: int, count: int) -> str | None:
+    """Return what one of several machines is called."""
+    return name if name is None or count == 1 else f"{name}-{index + 1}"
 
 
 async def _made(cloud: Cloud, index: int, new: NewInstance) -> Made:

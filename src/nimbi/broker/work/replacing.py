@@ -6,9 +6,9 @@ from typing import Protocol
 import msgspec
 
 from nimbi.broker.work.ground import PASSING, WorkGround
-from nimbi.broker.work.likeness import features_of, likeness
-from nimbi.broker.work.making import Maker, Slot
+from nimbi.broker.work.making import Maker, Slot, token_parts
 from nimbi.broker.work.removal import remove
+from nimbi.broker.work.template import features_of, template
 from nimbi.driver.compute import Instances
 from nimbi.jobs import JobCancelled, Work
 from nimbi.jobs.results import error_of
@@ -16,7 +16,7 @@ from nimbi.model.accounts import Problem
 from nimbi.model.checks import TO_ADDRESS, Probe
 from nimbi.model.errors import CloudError, Conflict, NotFound, Timeout
 from nimbi.model.instances import Instance, InstanceState, NewInstance
-from nimbi.model.mending import Replace, Replaced
+from nimbi.model.repair import Replace, Replaced
 
 MAKE_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 FIRST_S, GROWTH, LONGEST_S = 0.5, 1.5, 15.0
@@ -101,7 +101,10 @@ class Replacing:
         if old.locked:
             raise Conflict(f"{old.id} is locked")
         async with self._ground.cloud(self._work, self._target) as cloud:
-            new = likeness(old, wish, features_of(cloud))
+            new = template(old, wish, features_of(cloud))
+        # The job's own token: for it this is reserved, unless it was when the job began.
+        token = self._work.token(*token_parts(self._slot.index, self._slot.generation))
+        await self._ground.reserve(self._work, self._target, {token: new})
         runs = old.state not in {InstanceState.STOPPED, InstanceState.STOPPING}
         probes = await self._care.probes_of(wish.account, wish.instance_id)
         at_address = tuple(p for p in probes if p.kind in TO_ADDRESS)

@@ -10,7 +10,7 @@ from nimbi.jobs.results import error_of
 from nimbi.model.accounts import Problem
 from nimbi.model.errors import CloudError, Conflict, Timeout
 from nimbi.model.instances import InstanceState
-from nimbi.model.mending import Restart, Restarted
+from nimbi.model.repair import Restart, Restarted
 
 # What is done to an instance, in the order in which it is preferred.
 DOING = (
@@ -27,7 +27,13 @@ def kind(ground: WorkGround) -> Kind[Restart, Restarted]:
     async def run(work: Work, wish: Restart) -> Restarted:
         return await _Restarting(ground, work, wish).run()
 
-    return Kind("restart", Restart, run, "Have an instance run anew.")
+    return Kind(
+        "restart",
+        Restart,
+        run,
+        "Have an instance run anew.",
+        title=lambda it: f"restart {it.account}:{it.instance_id}",
+    )
 
 
 class _Restarting:

@@ -3,16 +3,24 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from nimbi.broker.background import background
 from nimbi.broker.work.times import next_due, zone_of
 from nimbi.jobs import Jobs
-from nimbi.model.errors import CloudError, Conflict, Forbidden, Invalid, NotFound
+from nimbi.model.errors import (
+    CloudError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    QuotaExceeded,
+)
 from nimbi.model.jobs import Job
 from nimbi.model.people import Owner
 from nimbi.model.schedules import NewSchedule, Schedule, ScheduleChange, Times
@@ -169,15 +177,9 @@ class Schedules:
             return ()
         return (msgspec.convert(job.result, BulkDone),)
 
-    @asynccontextmanager
-    async def firing(self) -> AsyncIterator[None]:
+    def firing(self) -> AbstractAsyncContextManager[None]:
         """Begin the jobs of what is due until the block ends; several processes may."""
-        task = asyncio.ensure_future(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        return background(self._run())
 
     async def fire_due(self) -> None:
         """Begin the jobs of all that is due now. Raises CloudUnavailable for the database."""
@@ -234,8 +236,8 @@ class Schedules:
         except Conflict:
             # Another process was quicker, or somebody has changed it.
             log.debug("schedule %s: its time has counted", schedule.id)
-        except Invalid as error:
-            # What it says does not fit its kind any more.
+        except (Invalid, Forbidden, NotFound, QuotaExceeded) as error:
+            # What it says does not fit its kind any more, nor what its owner may and has room for.
             log.warning("schedule %s: %s", schedule.id, error)
             await self._store.leave_out(schedule, at, next_at, str(error))
 

@@ -11,7 +11,7 @@ from nimbi.cli.accounts.adding import create
 from nimbi.cli.columns import Column, field, text
 from nimbi.cli.command import Command, Desk, Option, words_of
 from nimbi.cli.errors import STATUSES, fail, status_of
-from nimbi.cli.forms import Teller
+from nimbi.cli.forms import tell_all
 
 FOUND = (
     Column("NAME", field("name"), firm=True),
@@ -53,9 +53,7 @@ def discover(desk: Desk, names: tuple[str, ...], is_add: bool) -> None:
         fail(f"there is no login named {', '.join(sorted(missing))} here", STATUSES["not_found"])
     if not is_add:
         shown = [msgspec.to_builtins({**msgspec.structs.asdict(one), "new": None}) for one in found]
-        teller = Teller(desk.form, lambda _items: FOUND)
-        teller.tell([{k: v for k, v in one.items() if k != "new"} for one in shown])
-        teller.end()
+        tell_all([{k: v for k, v in one.items() if k != "new"} for one in shown], FOUND, desk.form)
         if found and sys.stderr.isatty():
             click.echo("Remember them: nimbi accounts discover --add", err=True)
         return

@@ -4,7 +4,8 @@ import click
 
 from nimbi.cli.columns import Column, age, field
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import Teller, tell_one
+from nimbi.cli.forms import tell_all, tell_one
+from nimbi.cli.named import named
 from nimbi.cli.remote import of_account, segment
 
 COLUMNS = (
@@ -37,9 +38,8 @@ def unlend(desk: Desk, name: str, to: str) -> None:
 @click.pass_obj
 def lends(desk: Desk, name: str) -> None:
     """List the tenants to which an account is lent."""
-    teller = Teller(desk.form, lambda _items: COLUMNS)
-    teller.tell(desk.remote.ask("GET", of_account(name, "lends")).value["items"])
-    teller.end()
+    items = desk.remote.ask("GET", of_account(name, "lends")).value["items"]
+    tell_all(named(desk, items), COLUMNS, desk.form)
 
 
 @click.command(cls=Command, without=("accounts",), short_help="Give one to another tenant.")

@@ -7,7 +7,7 @@ import click
 
 from nimbi.cli.columns import Column, age, field, since
 from nimbi.cli.command import Desk, words_of
-from nimbi.cli.forms import Teller
+from nimbi.cli.forms import tell_all
 
 
 def _health(item: Mapping[str, Any]) -> str:
@@ -34,8 +34,6 @@ COLUMNS = (
 def tell(desk: Desk, items: list[Any]) -> None:
     """Print accounts; one that is never told why it failed has no such column."""
     shown = tuple(c for c in COLUMNS if c.title != "WHY" or any(c.cell(i) != "-" for i in items))
-    teller = Teller(desk.form, lambda _items: shown)
-    teller.tell(items)
-    teller.end()
+    tell_all(items, shown, desk.form)
     if not items and desk.form == "table":
         click.echo("There is no account yet: nimbi accounts discover, or add.", err=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"ok": "green", "poor": "yellow", "broken": "red"}
 LOCAL = "this machine's cloud: "
+CLOCK = "clock"
 
 
 @click.command(
@@ -97,6 +98,8 @@ def _of_local_cloud(patient: "Patient") -> "list[Diagnosis]":
             ),
         )
         for each in diagnoses(patient.settings.state_path())
+        # The clock of this machine has been looked at.
+        if each.name != CLOCK
     ]
 
 

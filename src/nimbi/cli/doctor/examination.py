@@ -6,14 +6,14 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from nimbi.cli.doctor import keeping, machine, work
+from nimbi.cli.doctor import machine, storage, work
 from nimbi.cli.doctor.finding import Diagnosis, Finding, Patient, Verdict, broken, poor
 from nimbi.model.errors import CloudError
 from nimbi.store.database import open_database
 from nimbi.store.errors import StoreError
 from nimbi.store.place import place_of
 
-STORED = (*keeping.CHECKS, *work.CHECKS)
+STORED = (*storage.CHECKS, *work.CHECKS)
 
 
 async def examine(patient: Patient) -> AsyncIterator[Diagnosis]:
@@ -36,7 +36,7 @@ async def _kept(patient: Patient) -> AsyncIterator[Diagnosis]:
             yield Diagnosis(name=name, finding=missing)
             return
         async with open_database(patient.options.database, upgrade=False) as database:
-            found = await keeping.form(database)
+            found = await storage.form(database)
             yield Diagnosis(name=name, finding=found)
             if found.verdict is not Verdict.OK:
                 return

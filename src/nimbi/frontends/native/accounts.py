@@ -30,7 +30,7 @@ async def create(exchange: Exchange) -> Answer:
         # It lends out the server's own login.
         check(exchange.caller, "accounts.own_login", new.id)
     dry_run = exchange.flag("dry_run")
-    tenant = await exchange.broker.rights.reach.tenant(exchange.caller, new.tenant)
+    tenant = await exchange.broker.rights.delegation.tenant(exchange.caller, new.tenant)
     account = await exchange.broker.accounts.create(
         new, test=_tests(exchange), dry_run=dry_run, tenant=tenant
     )

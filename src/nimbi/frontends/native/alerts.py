@@ -1,6 +1,6 @@
 """Alerts, and the silences in which nobody is told of them."""
 
-from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
+from nimbi.frontends.native.answer import Answer, created, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.problems import bad_request
 from nimbi.frontends.native.route import Route
@@ -39,7 +39,7 @@ async def silences(exchange: Exchange) -> Answer:
 async def silence(exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewSilence)
     made = await exchange.broker.health.create_silence(exchange.caller, new)
-    return json_answer(made, 201, (header("location", f"{SILENCES}/{made.id}"),))
+    return created(made, f"{SILENCES}/{made.id}")
 
 
 async def end_silence(exchange: Exchange) -> Answer:

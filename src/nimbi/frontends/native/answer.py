@@ -40,6 +40,11 @@ def json_answer(value: Any, status: int = 200, headers: Headers = ()) -> Answer:
     return Answer(status, encode(value), JSON, headers)
 
 
+def created(value: Any, place: str) -> Answer:
+    """Return the answer that tells a new thing, and where it is."""
+    return json_answer(value, 201, (header("location", place),))
+
+
 def nothing(headers: Headers = ()) -> Answer:
     """Return the answer to what was done and has nothing to tell."""
     return Answer(204, b"", None, headers)

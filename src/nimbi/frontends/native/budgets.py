@@ -1,8 +1,10 @@
 """Budgets: what a tenant may spend in a month."""
 
+import msgspec
+
 from nimbi.broker.access import Caller, may_touch
 from nimbi.broker.metering.budgets import parts
-from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
+from nimbi.frontends.native.answer import Answer, created, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.route import Route
 from nimbi.model.errors import Forbidden, NotFound
@@ -22,10 +24,12 @@ async def page(exchange: Exchange) -> Answer:
 async def create(exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewBudget)
     caller, budgets = exchange.caller, exchange.broker.metering.budgets
-    if not may_touch(caller, await budgets.path(new.tenant)):
+    path = await budgets.path(new.tenant)
+    if not may_touch(caller, path):
         raise Forbidden(f"{caller.name} may not set a budget of {new.tenant!r}")
+    new = msgspec.structs.replace(new, tenant=path[-1])
     made = await budgets.create(new, caller.path)
-    return json_answer(made, 201, (header("location", f"{PLACE}/{made.id}"),))
+    return created(made, f"{PLACE}/{made.id}")
 
 
 async def show(exchange: Exchange) -> Answer:

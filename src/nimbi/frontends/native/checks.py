@@ -1,6 +1,6 @@
 """Health checks: what is looked after, what was found, and what was done."""
 
-from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
+from nimbi.frontends.native.answer import Answer, created, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.route import Route
 from nimbi.model.checks import HealthCheck, NewCheck, TakenAction
@@ -17,7 +17,7 @@ async def page(exchange: Exchange) -> Answer:
 async def create(exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewCheck)
     made = await exchange.broker.health.create_check(exchange.caller, new)
-    return json_answer(made, 201, (header("location", f"{PLACE}/{made.id}"),))
+    return created(made, f"{PLACE}/{made.id}")
 
 
 async def show(exchange: Exchange) -> Answer:

@@ -57,7 +57,7 @@ async def _page(exchange: Exchange) -> Answer:
         after, limit, accounts=names(exchange, "account"), collections=_collections(exchange)
     )
     last = found[-1].id if found else after
-    seen = await exchange.broker.sight.shown(exchange.caller, found)
+    seen = await exchange.broker.visibility.shown(exchange.caller, found)
     return json_answer(EventPage(items=seen, next=last))
 
 
@@ -116,7 +116,9 @@ async def _lines(
                     return
                 beat_at = now() + HEARTBEAT_S
                 yield BEAT
-            if event is not None and await exchange.broker.sight.shown(exchange.caller, [event]):
+            if event is not None and await exchange.broker.visibility.shown(
+                exchange.caller, [event]
+            ):
                 told = (event.id, event.kind.encode(), encode(event))
                 yield b"id: %d\nevent: %s\ndata: %s\n\n" % told
 

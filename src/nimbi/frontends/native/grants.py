@@ -1,6 +1,6 @@
 """Grants: who has which role at which tenant."""
 
-from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
+from nimbi.frontends.native.answer import Answer, created, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.route import Route
 from nimbi.model.people import Grant, NewGrant
@@ -22,7 +22,7 @@ async def page(exchange: Exchange) -> Answer:
 async def create(exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewGrant)
     made = await exchange.broker.rights.grants.create(exchange.caller, new)
-    return json_answer(made, 201, (header("location", f"{PLACE}/{made.id}"),))
+    return created(made, f"{PLACE}/{made.id}")
 
 
 async def show(exchange: Exchange) -> Answer:

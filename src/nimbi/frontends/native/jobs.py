@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 
 from nimbi.broker.access import is_below
-from nimbi.broker.work.rights import check_begin
+from nimbi.broker.work.permissions import check_begin
 from nimbi.broker.work.schedules import decoded
-from nimbi.frontends.native.answer import Answer, header, json_answer
+from nimbi.frontends.native.answer import Answer, created, json_answer
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.problems import bad_request
 from nimbi.frontends.native.route import Route
@@ -69,7 +69,7 @@ async def create(exchange: Exchange) -> Answer:
     arguments = decoded(jobs, new.kind, new.arguments)
     check_begin(caller, arguments)
     job = await jobs.start(new.kind, arguments, caller.owner, id=exchange.token, title=new.title)
-    return json_answer(job, 201, (header("location", f"{PLACE}/{job.id}"),))
+    return created(job, f"{PLACE}/{job.id}")
 
 
 async def show(exchange: Exchange) -> Answer:

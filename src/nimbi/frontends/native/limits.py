@@ -2,10 +2,11 @@
 
 import msgspec
 
+from nimbi.broker.access import may_see
 from nimbi.frontends.native.answer import Answer, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.route import Route
-from nimbi.model.errors import Forbidden
+from nimbi.model.errors import Forbidden, NotFound
 from nimbi.model.holdings import Limit
 from nimbi.model.people import ROOT
 
@@ -34,9 +35,10 @@ async def page(exchange: Exchange) -> Answer:
 
 async def put(exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewLimit)
+    tenant = await _tenant(exchange)
     limit = Limit(
-        tenant=await _tenant(exchange),
-        account=exchange.arguments["account"],
+        tenant=tenant,
+        account=await _account(exchange),
         regions=new.regions,
         sizes=new.sizes,
         price_hour_micros=new.price_hour_micros,
@@ -48,6 +50,14 @@ async def remove(exchange: Exchange) -> Answer:
     tenant = await _tenant(exchange)
     await exchange.broker.limits.remove(tenant, exchange.arguments["account"])
     return nothing()
+
+
+async def _account(exchange: Exchange) -> str:
+    """Return the account in the path. Raises NotFound for one that the caller does not see too."""
+    id = exchange.arguments["account"]
+    if not may_see(exchange.caller, id):
+        raise NotFound(f"there is no account {id[:60]!r}")
+    return (await exchange.broker.accounts.get(id)).id
 
 
 async def _tenant(exchange: Exchange) -> str:

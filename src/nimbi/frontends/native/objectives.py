@@ -1,6 +1,6 @@
 """Objectives: how good checks are meant to be, and how good they are."""
 
-from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
+from nimbi.frontends.native.answer import Answer, created, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.route import Route
 from nimbi.model.objectives import NewObjective, Objective
@@ -16,7 +16,7 @@ async def page(exchange: Exchange) -> Answer:
 async def create(exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewObjective)
     made = await exchange.broker.health.create_objective(exchange.caller, new)
-    return json_answer(made, 201, (header("location", f"{PLACE}/{made.id}"),))
+    return created(made, f"{PLACE}/{made.id}")
 
 
 async def show(exchange: Exchange) -> Answer:

@@ -22,6 +22,9 @@ ANSWERS = frozenset({"state", "code", "iss", "error", "error_description", "erro
 
 LONGEST = 4096
 
+# Without a provider, and of one that does not answer.
+FAILS = frozenset({404, 503, 504})
+
 
 class Ways(msgspec.Struct, frozen=True, kw_only=True):
     """How one signs in here, beside by password."""
@@ -180,6 +183,7 @@ ROUTES: tuple[Route, ...] = (
         text="Return the OpenID Connect provider to sign in through.",
         gives=Ways,
         is_open=True,
+        fails=FAILS,
     ),
     Route(
         "POST",
@@ -190,6 +194,7 @@ ROUTES: tuple[Route, ...] = (
         takes=Begin,
         gives=Begun,
         is_open=True,
+        fails=FAILS,
     ),
     Route(
         "GET",
@@ -200,6 +205,7 @@ ROUTES: tuple[Route, ...] = (
         text="Where the provider sends a browser back to; it is sent on.",
         status=303,
         is_open=True,
+        fails=FAILS,
     ),
     Route(
         "POST",
@@ -211,6 +217,7 @@ ROUTES: tuple[Route, ...] = (
         gives=CreatedToken,
         status=201,
         is_open=True,
+        fails=FAILS,
     ),
     Route(
         "POST",
@@ -220,6 +227,7 @@ ROUTES: tuple[Route, ...] = (
         text="Begin a sign-in on another device.",
         gives=Device,
         is_open=True,
+        fails=FAILS,
     ),
     Route(
         "POST",
@@ -231,5 +239,6 @@ ROUTES: tuple[Route, ...] = (
         gives=CreatedToken,
         status=201,
         is_open=True,
+        fails=FAILS,
     ),
 )

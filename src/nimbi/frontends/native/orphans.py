@@ -1,6 +1,5 @@
 """Orphans: what Nimbi made, and nobody owns."""
 
-from nimbi.broker.access import may
 from nimbi.frontends.native.answer import Answer, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.names import names
@@ -13,18 +12,17 @@ ONE = "/v1/accounts/{account}/orphans/{collection}/{id}"
 
 async def page(exchange: Exchange) -> Answer:
     """Answer with the orphans of the accounts that the caller may look at."""
-    found = await exchange.broker.orphans.list(names(exchange, "account"))
-    seen = [orphan for orphan in found if may(exchange.caller, "orphans.page", orphan.account)]
-    return json_answer({"items": seen})
+    found = await exchange.broker.orphans.list(names(exchange, "account"), exchange.caller)
+    return json_answer({"items": found})
 
 
 async def destroy(exchange: Exchange) -> Answer:
-    await exchange.broker.orphans.remove(*_named(exchange))
+    await exchange.broker.orphans.remove(*_named(exchange), exchange.caller)
     return nothing()
 
 
 async def adopt(exchange: Exchange) -> Answer:
-    await exchange.broker.orphans.adopt(*_named(exchange))
+    await exchange.broker.orphans.adopt(*_named(exchange), exchange.caller)
     return nothing()
 
 

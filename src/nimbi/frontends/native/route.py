@@ -30,7 +30,8 @@ class Route:
     Where there is no `api`, the OpenAPI document is made of these: `takes` is the type of the JSON
     body, None without one; `gives` that of the answer, None for nothing, a tuple of it is a list in
     `{"items": […]}`; `status` is that of success, `media_types` are those of an answer that is no
-    JSON; `headers` are names of request headers with a meaning here.
+    JSON; `headers` are names of request headers with a meaning here; `fails` are statuses
+    of failures that only this route has.
 
     A handler returns an Answer, or raises a CloudError, or a Problem for what no CloudError says.
     """
@@ -50,3 +51,4 @@ class Route:
     media_types: tuple[str, ...] = ()
     is_open: bool = False
     headers: tuple[str, ...] = ()
+    fails: frozenset[int] = frozenset()

@@ -3,9 +3,9 @@
 import msgspec
 
 from nimbi.broker.access import is_below
-from nimbi.broker.work.rights import check_begin
+from nimbi.broker.work.permissions import check_begin
 from nimbi.broker.work.schedules import MOST_TIMES, decoded
-from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
+from nimbi.frontends.native.answer import Answer, created, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.route import Route
 from nimbi.model.errors import NotFound
@@ -31,7 +31,7 @@ async def create(exchange: Exchange) -> Answer:
     check_begin(caller, arguments)
     plain = msgspec.structs.replace(new, token=None)
     made = await exchange.broker.schedules.create(plain, caller.owner)
-    return json_answer(made, 201, (header("location", f"{PLACE}/{made.id}"),))
+    return created(made, f"{PLACE}/{made.id}")
 
 
 async def show(exchange: Exchange) -> Answer:
@@ -54,7 +54,7 @@ async def run(exchange: Exchange) -> Answer:
     """Begin the schedule's job now."""
     schedule = await visible(exchange)
     job = await exchange.broker.schedules.run(schedule.id, job=exchange.token)
-    return json_answer(job, 201, (header("location", f"/v1/jobs/{job.id}"),))
+    return created(job, f"/v1/jobs/{job.id}")
 
 
 async def times(exchange: Exchange) -> Answer:

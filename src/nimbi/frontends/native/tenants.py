@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
+from nimbi.frontends.native.answer import Answer, created, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.route import Route
 from nimbi.model.people import NewTenant, TenantChange
@@ -18,7 +18,7 @@ async def page(kind: str, exchange: Exchange) -> Answer:
 async def create(kind: str, exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewTenant)
     made = await exchange.broker.rights.tenants.create(exchange.caller, kind, new)
-    return json_answer(made, 201, (header("location", f"/v1/{kind}s/{made.id}"),))
+    return created(made, f"/v1/{kind}s/{made.id}")
 
 
 async def show(kind: str, exchange: Exchange) -> Answer:

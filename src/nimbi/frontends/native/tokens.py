@@ -5,12 +5,12 @@ from datetime import datetime
 import msgspec
 
 from nimbi.broker.access import Caller
-from nimbi.frontends.native.answer import Answer, header, json_answer, nothing
+from nimbi.frontends.native.answer import Answer, created, json_answer, nothing
 from nimbi.frontends.native.exchange import Exchange
 from nimbi.frontends.native.login import is_foreign
 from nimbi.frontends.native.route import Route
 from nimbi.model.errors import Forbidden
-from nimbi.model.people import Rule
+from nimbi.model.people import RoleRule
 from nimbi.model.tokens import CreatedToken, NewToken, Scope, Token
 
 PLACE = "/v1/tokens"
@@ -43,7 +43,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     user: str
     tenant: str
-    rules: tuple[Rule, ...]
+    rules: tuple[RoleRule, ...]
 
 
 async def sign_in(exchange: Exchange) -> Answer:
@@ -87,7 +87,7 @@ async def page(exchange: Exchange) -> Answer:
 async def create(exchange: Exchange) -> Answer:
     new = await exchange.decoded(NewToken)
     made = await exchange.broker.people.create_token(exchange.caller, new)
-    return json_answer(made, 201, (header("location", f"{PLACE}/{made.token.id}"),))
+    return created(made, f"{PLACE}/{made.token.id}")
 
 
 async def show(exchange: Exchange) -> Answer:

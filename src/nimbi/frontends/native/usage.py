@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from nimbi.broker.access import may_touch
+from nimbi.broker.access import may, may_touch
 from nimbi.broker.metering.chart import svg
 from nimbi.broker.metering.reports import Question
 from nimbi.frontends.native.answer import Answer, json_answer
@@ -19,6 +19,7 @@ from nimbi.model.errors import Forbidden, Invalid, NotFound
 from nimbi.model.metering import Interval, Report
 from nimbi.model.people import ROOT
 from nimbi.store.schema import OPEN_S
+from nimbi.store.tenants import KINDS
 from nimbi.store.usage import Place
 
 PLACE = "/v1/usage"
@@ -56,8 +57,24 @@ async def report(exchange: Exchange) -> Answer:
     if form == "csv":
         return Answer(200, table(made).encode(), CSV + "; charset=utf-8")
     if form == "svg":
-        return Answer(200, svg(made), SVG)
+        return Answer(200, svg(await _placed(exchange, made)), SVG)
     return json_answer(made)
+
+
+async def _placed(exchange: Exchange, made: Report) -> Report:
+    """Return a report for people: tenants that the caller may look up by their places."""
+    if "tenant" not in made.by or not may(exchange.caller, "projects.page", None):
+        return made
+    tenants, at = exchange.broker.rights.tenants, made.by.index("tenant")
+    known: dict[str, str] = {}
+    for kind in KINDS:
+        known |= {one.id: one.place for one in await tenants.page(exchange.caller, kind)}
+
+    def named(key: tuple[str, ...]) -> tuple[str, ...]:
+        return (*key[:at], known.get(key[at], key[at]), *key[at + 1 :])
+
+    rows = tuple(msgspec.structs.replace(row, key=named(row.key)) for row in made.rows)
+    return msgspec.structs.replace(made, rows=rows)
 
 
 async def intervals(exchange: Exchange) -> Answer:
@@ -101,7 +118,7 @@ async def tenant(exchange: Exchange) -> str | None:
         path = ()
     if not may_touch(caller, path):
         raise Forbidden(f"{caller.name} may not see what {told[:60]!r} uses")
-    return None if told == ROOT else told
+    return None if told == ROOT else path[-1]
 
 
 def seconds(exchange: Exchange, name: str) -> int | None:

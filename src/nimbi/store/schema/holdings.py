@@ -45,7 +45,7 @@ holdings = Table(
     Column("held_us", BigInteger),
     Column("released_us", BigInteger),
     Index("holdings_by_thing", "account", "collection", "thing_id"),
-    Index("holdings_by_path", "collection", "state", "path"),
+    Index("holdings_by_path", "state", "collection", "path", "thing_id", "account"),
     Index("holdings_by_state", "state", "created_us"),
     Index("holdings_by_job", "job"),
 )

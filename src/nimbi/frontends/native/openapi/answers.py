@@ -41,6 +41,9 @@ CONSOLE: Json = {
 # What any cloud may answer, through any operation on it.
 OF_CLOUD = frozenset({409, 422, 429, 501, 502, 503, 504})
 
+# Parts of a query that name a thing, which may not be there.
+NAMES = frozenset({"account", "group", "tenant", "user"})
+
 
 def responses(route: Route, schemas: Schemas) -> Iterator[tuple[str, Json]]:
     """Yield all answers of an operation by their statuses."""
@@ -131,10 +134,13 @@ def _schema_of_api(api: ApiRoute, schemas: Schemas) -> Json:
 
 
 def _failures(route: Route) -> set[int]:
-    found = {400, 503} | ({406, 422} if route.method == "GET" else {409, 413, 415, 422})
+    found = (
+        {400, 503} | route.fails | ({406, 422} if route.method == "GET" else {409, 413, 415, 422})
+    )
     if not route.is_open or route.takes is not None:
         found |= {401, 403, 429}
-    if "{" in route.template or route.api is not None or route.takes is not None:
+    is_named = "{" in route.template or NAMES & route.query
+    if is_named or route.api is not None or route.takes is not None:
         found.add(404)
     if "{account}" in route.template:
         found |= OF_CLOUD

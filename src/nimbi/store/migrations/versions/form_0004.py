@@ -47,7 +47,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account", "token", "number"),
     )
     op.create_index("holdings_by_job", "holdings", ["job"])
-    op.create_index("holdings_by_path", "holdings", ["collection", "state", "path"])
+    columns = ["state", "collection", "path", "thing_id", "account"]
+    op.create_index("holdings_by_path", "holdings", columns)
     op.create_index("holdings_by_state", "holdings", ["state", "created_us"])
     op.create_index("holdings_by_thing", "holdings", ["account", "collection", "thing_id"])
     op.create_table(

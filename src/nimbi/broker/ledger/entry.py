@@ -20,8 +20,8 @@ from nimbi.store.quotas import Path
 PERHAPS_MADE = (Timeout, UnknownOutcome)
 
 
-class Shelf(Protocol):
-    """What books are written with."""
+class Stores(Protocol):
+    """What entries are written with."""
 
     @property
     def database(self) -> Database: ...
@@ -39,7 +39,7 @@ class Shelf(Protocol):
 class Call:
     """A call of one operation; `due_s` is when its answer is due, `fetch` asks the same cloud."""
 
-    shelf: Shelf
+    stores: Stores
     caller: Caller
     account: str
     operation: Callable[..., Awaitable[Any]]
@@ -61,7 +61,7 @@ class Call:
         return Holder(self.caller.user, Path(self.caller.path))
 
 
-class Book:
+class Entry:
     """What is written down of a call: nothing, where there is nothing to write."""
 
     def __init__(self, call: Call) -> None:

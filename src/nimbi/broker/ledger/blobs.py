@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from nimbi.broker.books.call import Book, Call, is_sure
+from nimbi.broker.ledger.entry import Call, Entry, is_sure
 from nimbi.driver.blobs import Blobs
 from nimbi.model.buckets import Blob, BlobFailure, BlobPlace, NewBlob, Upload
 from nimbi.model.errors import CloudError
 from nimbi.model.holdings import Amounts, HoldingState
+from nimbi.store.connection import AsyncConnection, Row
 from nimbi.store.holdings import Want, amounts_of, one
 
 COLLECTION = "blobs"
@@ -17,7 +15,7 @@ WRITING = frozenset({"blobs.write", "blobs.copy", "blobs.finish_upload"})
 REMOVING = frozenset({"blobs.destroy", "blobs.destroy_many"})
 
 
-class Writing(Book):
+class Writing(Entry):
     """A blob is written: the larger of the old and the new counts until the cloud has answered."""
 
     def __init__(self, call: Call, place: BlobPlace) -> None:
@@ -26,15 +24,15 @@ class Writing(Book):
         self._before: Amounts | None = None
 
     @classmethod
-    async def begun(cls, call: Call) -> Book:
+    async def begun(cls, call: Call) -> Entry:
         """Reserve its bytes; of a size that is not known, one. Raises QuotaExceeded."""
-        book = cls(call, _place(call))
+        entry = cls(call, _place(call))
         size = await _size(call)
-        shelf = call.shelf
-        async with shelf.database.writing() as connection:
-            await shelf.holdings.quotas.alone(connection)
-            await book._reserved(connection, Amounts(blob_bytes=max(1, size)))
-        return book
+        stores = call.stores
+        async with stores.database.writing() as connection:
+            await stores.holdings.quotas.alone(connection)
+            await entry._reserved(connection, Amounts(blob_bytes=max(1, size)))
+        return entry
 
     async def done(self, answer: Any) -> None:
         """Count the bytes that the cloud tells."""
@@ -48,10 +46,10 @@ class Writing(Book):
         if self._before is not None:
             await self._count(self._before)
         else:
-            await self.call.shelf.holdings.released(self.call.account, token_of(self._place))
+            await self.call.stores.holdings.released(self.call.account, token_of(self._place))
 
     async def _reserved(self, connection: AsyncConnection, amounts: Amounts) -> None:
-        holdings = self.call.shelf.holdings
+        holdings = self.call.stores.holdings
         row = await self._row(connection)
         if row is None:
             await self._begun(connection, amounts)
@@ -62,8 +60,8 @@ class Writing(Book):
         await holdings.change(connection, row, Amounts(blob_bytes=larger), state=state)
 
     async def _count(self, amounts: Amounts) -> None:
-        call, holdings = self.call, self.call.shelf.holdings
-        async with call.shelf.database.writing() as connection:
+        call, holdings = self.call, self.call.stores.holdings
+        async with call.stores.database.writing() as connection:
             await holdings.quotas.alone(connection)
             row = await self._row(connection)
             if row is None:
@@ -75,14 +73,14 @@ class Writing(Book):
     async def _row(self, connection: AsyncConnection) -> Row[Any] | None:
         """Return what is known of the blob, None when nobody has it."""
         call, token = self.call, token_of(self._place)
-        rows = await call.shelf.holdings.of_request(connection, call.account, token)
+        rows = await call.stores.holdings.of_request(connection, call.account, token)
         row = rows.get(0)
         return None if row is None or row.state == HoldingState.RELEASED else row
 
     async def _begun(
         self, connection: AsyncConnection, amounts: Amounts, *, is_checked: bool = True
     ) -> Row[Any]:
-        call, holdings, token = self.call, self.call.shelf.holdings, token_of(self._place)
+        call, holdings, token = self.call, self.call.stores.holdings, token_of(self._place)
         want = Want(
             account=call.account,
             token=token,
@@ -97,7 +95,7 @@ class Writing(Book):
         return row
 
 
-class Emptying(Book):
+class Emptying(Entry):
     """Blobs are removed: they count no more."""
 
     async def done(self, answer: Any) -> None:
@@ -106,7 +104,7 @@ class Emptying(Book):
         kept = {one.id for one in answer or () if isinstance(one, BlobFailure)}
         ids = given["ids"] if "ids" in given else (given["id"],)
         gone = [id_of(BlobPlace(given["bucket_id"], id)) for id in ids if id not in kept]
-        await self.call.shelf.holdings.gone(self.call.account, COLLECTION, *gone)
+        await self.call.stores.holdings.gone(self.call.account, COLLECTION, *gone)
 
 
 def token_of(place: BlobPlace) -> str:

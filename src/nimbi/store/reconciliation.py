@@ -37,7 +37,7 @@ class Left(NamedTuple):
     unmeasured: Sequence[Row[Any]]
 
 
-class LookStore:
+class Reconciler:
     """Compares what is held with what clouds have told."""
 
     def __init__(self, database: Database, holdings: HoldingStore) -> None:

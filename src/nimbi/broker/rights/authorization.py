@@ -3,66 +3,66 @@
 import time
 
 from nimbi.broker.access import ADMIN, Caller
-from nimbi.broker.rights.roles import BUILT_IN, allowed, combined
+from nimbi.broker.rights.builtin_roles import BUILT_IN, allowed, combined
 from nimbi.model.errors import Forbidden, Invalid, NotFound
-from nimbi.model.people import ALLOW_ALL, OPERATOR, ROOT, Owner, Rule
-from nimbi.store.standing import Land, StandingStore
+from nimbi.model.people import ALLOW_ALL, OPERATOR, ROOT, Owner, RoleRule
+from nimbi.store.directory import Directory, DirectoryStore
 
 # Accounts to use, accounts of one's own, tenants below; None stands for all.
-Sight = tuple[frozenset[str] | None, frozenset[str] | None, frozenset[str] | None]
+Accessible = tuple[frozenset[str] | None, frozenset[str] | None, frozenset[str] | None]
 
 # How old may be what another process has changed.
 AGE_S = 2.0
 
 
-class Standings:
+class Authorization:
     """Tells what a user may at a tenant. What this process changes counts at once."""
 
-    def __init__(self, store: StandingStore) -> None:
+    def __init__(self, store: DirectoryStore) -> None:
         self._store = store
-        self._land: Land | None = None
+        self._directory: Directory | None = None
         self._until = 0.0
         self._turn = 0
-        self._sights: dict[tuple[str, ...], Sight] = {}
+        self._accessible_by_path: dict[tuple[str, ...], Accessible] = {}
 
-    async def land(self) -> Land:
+    async def directory(self) -> Directory:
         """Return all tenants, roles and accounts, at most 2 seconds old."""
         now = time.monotonic()
-        known = self._land
+        known = self._directory
         if known is None or now >= self._until:
             turn = self._turn
-            known = await self._store.land()
+            known = await self._store.directory()
             if turn == self._turn:
                 # Else it was changed while it was read.
-                self._land, self._until = known, now + AGE_S
-                self._sights.clear()
+                self._directory, self._until = known, now + AGE_S
+                self._accessible_by_path.clear()
         return known
 
     def forget(self) -> None:
         """Read anew what there is."""
-        self._land = None
+        self._directory = None
         self._turn += 1
 
     async def path(self, tenant: str) -> tuple[str, ...]:
         """Return the ids from the root domain to a tenant. Raises NotFound."""
-        found = (await self.land()).paths.get(tenant)
+        found = (await self.directory()).paths.get(tenant)
         if found is None:
             # It may have been made by another process just now.
             self.forget()
-            found = (await self.land()).paths.get(tenant)
+            found = (await self.directory()).paths.get(tenant)
         if found is None:
             raise NotFound(f"there is no domain or project {tenant[:60]!r}")
         return found
 
     async def found(self, told: str) -> str:
         """Return the id of a tenant by its id or place. Raises NotFound."""
-        land = await self.land()
+        directory = await self.directory()
         try:
-            return land.found(told)
+            return directory.found(told)
         except NotFound:
             # As in `path`.
             self.forget()
-            return (await self.land()).found(told)
+            return (await self.directory()).found(told)
 
     async def home(self, user: str) -> str:
         """Return the tenant in which a user acts when it does not say where.
@@ -72,45 +72,45 @@ class Standings:
         """
         if user == OPERATOR:
             return ROOT
-        land = await self.land()
+        directory = await self.directory()
         belongs, places = await self._store.homes(user)
-        places = tuple(id for id in places if id in land.paths)
-        if belongs is not None and not set(places).isdisjoint(land.paths.get(belongs, ())):
+        places = tuple(id for id in places if id in directory.paths)
+        if belongs is not None and not set(places).isdisjoint(directory.paths.get(belongs, ())):
             return belongs
         if not places:
             raise Forbidden("you have no role anywhere: an admin gives you one")
         if len(places) > 1:
-            named = ", ".join(sorted(land.places[id] for id in places))
+            named = ", ".join(sorted(directory.places[id] for id in places))
             raise Invalid(f"say in which domain or project to act: {named}")
         return places[0]
 
-    async def rules(self, user: str, tenant: str) -> tuple[str, tuple[Rule, ...]]:
+    async def rules(self, user: str, tenant: str) -> tuple[str, tuple[RoleRule, ...]]:
         """Return a user's name and what its roles come to at a tenant.
 
         Raises Forbidden for a user that is not there or disabled, a tenant that is disabled, and
         where the user has no role.
         """
-        land = await self.land()
+        directory = await self.directory()
         path = await self.path(tenant)
         if user == OPERATOR:
             return ADMIN.name, ALLOW_ALL
-        found = await self._store.standing(user, path)
+        found = await self._store.roles_held(user, path)
         if found is None or not found.is_enabled:
             raise Forbidden("this user is disabled, or not there any more")
-        if not land.disabled.isdisjoint(path):
+        if not directory.disabled.isdisjoint(path):
             raise Forbidden("this domain or project is disabled")
         if not found.roles:
             raise Forbidden(f"{found.name} has no role there: see nimbi login --project")
-        return found.name, combined(rules_of(land, found.roles))
+        return found.name, combined(rules_of(directory, found.roles))
 
     async def caller(self, owner: Owner, *, id: str, name: str | None = None) -> Caller:
         """Return the caller that an owner is now. Raises what `rules` does."""
         if owner.user == OPERATOR and owner.tenant == ROOT:
             return Caller(id=id, name=name or owner.name, scopes=owner.scopes)
         known, rules = await self.rules(owner.user, owner.tenant)
-        land = await self.land()
+        directory = await self.directory()
         path = await self.path(owner.tenant)
-        accounts, owned, below = self._sight(land, path)
+        accounts, owned, below = self._accessible(directory, path)
         return Caller(
             id=id,
             name=name or known,
@@ -125,26 +125,26 @@ class Standings:
             allowed=allowed(rules),
         )
 
-    def _sight(self, land: Land, path: tuple[str, ...]) -> Sight:
-        if land is not self._land:
-            return _sight(land, path)
+    def _accessible(self, directory: Directory, path: tuple[str, ...]) -> Accessible:
+        if directory is not self._directory:
+            return _accessible(directory, path)
         # All tokens of a tenant see the same.
-        if path not in self._sights:
-            self._sights[path] = _sight(land, path)
-        return self._sights[path]
+        if path not in self._accessible_by_path:
+            self._accessible_by_path[path] = _accessible(directory, path)
+        return self._accessible_by_path[path]
 
 
-def rules_of(land: Land, roles: tuple[str, ...]) -> tuple[tuple[Rule, ...], ...]:
+def rules_of(directory: Directory, roles: tuple[str, ...]) -> tuple[tuple[RoleRule, ...], ...]:
     """Return the rules of roles by their ids; one that is gone has none."""
     found = dict.fromkeys(roles)
     return tuple(
-        BUILT_IN[id].rules if id in BUILT_IN else land.roles[id]
+        BUILT_IN[id].rules if id in BUILT_IN else directory.roles[id]
         for id in found
-        if id in BUILT_IN or id in land.roles
+        if id in BUILT_IN or id in directory.roles
     )
 
 
-def _sight(land: Land, path: tuple[str, ...]) -> Sight:
+def _accessible(directory: Directory, path: tuple[str, ...]) -> Accessible:
     """Return the accounts that may be used at a tenant, those that are its own, and what is below.
 
     None stands for all.
@@ -152,8 +152,8 @@ def _sight(land: Land, path: tuple[str, ...]) -> Sight:
     if path == (ROOT,):
         return None, None, None
     tenant, above = path[-1], frozenset(path)
-    below = frozenset(id for id, each in land.paths.items() if tenant in each)
-    owned = frozenset(account for account, owner in land.owners.items() if owner in below)
-    inherited = {account for account, owner in land.owners.items() if owner in above}
-    lent = {account for account, those in land.lent.items() if not above.isdisjoint(those)}
+    below = frozenset(id for id, each in directory.paths.items() if tenant in each)
+    owned = frozenset(account for account, owner in directory.owners.items() if owner in below)
+    inherited = {account for account, owner in directory.owners.items() if owner in above}
+    lent = {account for account, those in directory.lent.items() if not above.isdisjoint(those)}
     return owned | inherited | lent, owned, below

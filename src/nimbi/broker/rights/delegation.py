@@ -3,21 +3,21 @@
 from collections.abc import Iterable
 
 from nimbi.broker.access import CATALOG, OF_SITE, TO_COME, Caller, allows, is_below, may
-from nimbi.broker.rights.standings import Standings, rules_of
+from nimbi.broker.rights.authorization import Authorization, rules_of
 from nimbi.model.errors import Forbidden, NotFound
-from nimbi.model.people import ALLOW_ALL, OPERATOR, ROOT, Rule
+from nimbi.model.people import ALLOW_ALL, OPERATOR, ROOT, RoleRule
 from nimbi.model.tokens import Scope
-from nimbi.store.standing import USER, StandingStore
+from nimbi.store.directory import USER, DirectoryStore
 
 UNBOUNDED = (Scope(),)
 
 
-class Reach:
+class Delegation:
     """Tells how far a caller reaches: where it may give something, and how much."""
 
-    def __init__(self, store: StandingStore, standings: Standings) -> None:
+    def __init__(self, store: DirectoryStore, authorization: Authorization) -> None:
         self._store = store
-        self._standings = standings
+        self._authorization = authorization
 
     async def tenant(self, caller: Caller, told: str | None) -> str:
         """Return the id of a tenant by its id or place, of the caller's own when None.
@@ -26,12 +26,12 @@ class Reach:
         """
         if told is None:
             return caller.tenant
-        found = await self._standings.found(told)
+        found = await self._authorization.found(told)
         if not is_below(caller, found):
             raise NotFound(f"there is no domain or project {told[:60]!r}")
         return found
 
-    def check_rules(self, caller: Caller, rules: tuple[Rule, ...], tenant: str) -> None:
+    def check_rules(self, caller: Caller, rules: tuple[RoleRule, ...], tenant: str) -> None:
         """Raise Forbidden when rules allow at a tenant what the caller may not do itself."""
         if not is_below(caller, tenant):
             raise Forbidden(f"{caller.name} gives nothing there")
@@ -54,9 +54,9 @@ class Reach:
 
     async def check_given(self, caller: Caller, given: Iterable[tuple[str, str]]) -> None:
         """Raise Forbidden when a role of these, at its tenant, is beyond the caller."""
-        land = await self._standings.land()
+        directory = await self._authorization.directory()
         for role, tenant in given:
-            if tenant not in land.paths:
+            if tenant not in directory.paths:
                 continue
-            for rules in rules_of(land, (role,)):
+            for rules in rules_of(directory, (role,)):
                 self.check_rules(caller, rules, tenant)

@@ -3,14 +3,13 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from nimbi.broker.books.call import Book, Call, is_sure
+from nimbi.broker.ledger.entry import Call, Entry, is_sure
 from nimbi.broker.sizing import Measured
 from nimbi.model.errors import NotFound
 from nimbi.model.holdings import RESOURCES, Amounts
 from nimbi.model.resource import Resource
+from nimbi.store.connection import AsyncConnection, Row
 from nimbi.store.holdings import amounts_of
 
 # By operation the argument that tells the new size.
@@ -19,7 +18,7 @@ RESIZING = {"instances.resize": "sizes", "volumes.resize": "size_gib"}
 ALONG = ("volumes", "volume_bytes")
 
 
-class Resizing(Book):
+class Resizing(Entry):
     """A thing gets another size: it counts for the larger one until the cloud has answered."""
 
     def __init__(self, call: Call, before: Amounts, kind: str | None) -> None:
@@ -28,26 +27,26 @@ class Resizing(Book):
         self._kind = kind
 
     @classmethod
-    async def begun(cls, call: Call) -> Book:
+    async def begun(cls, call: Call) -> Entry:
         """Check the limits, and reserve what the thing will have more. Raises QuotaExceeded."""
-        shelf = call.shelf
-        async with shelf.database.reading() as connection:
+        stores = call.stores
+        async with stores.database.reading() as connection:
             row = await _row(call, connection)
         if row is None:
-            return Book(call)
+            return Entry(call)
         before, wish = amounts_of(row), call.given[RESIZING[call.shape.id]]
         place = (call.account, call.shape.interface, call.given["id"])
-        after = await shelf.sizing.resized(*place, wish, before, call.fetch)
+        after = await stores.sizing.resized(*place, wish, before, call.fetch)
         # Where it is and of which profile does not change by this.
         limited = Measured(after, row.kind, None)
-        await shelf.limits.check_price(call.caller, call.account, limited)
-        async with shelf.database.writing() as connection:
-            await shelf.holdings.quotas.alone(connection)
+        await stores.limits.check_price(call.caller, call.account, limited)
+        async with stores.database.writing() as connection:
+            await stores.holdings.quotas.alone(connection)
             row = await _row(call, connection)
             if row is None:
-                return Book(call)
+                return Entry(call)
             before = amounts_of(row)
-            await shelf.holdings.change(connection, row, _larger(before, after), kind=None)
+            await stores.holdings.change(connection, row, _larger(before, after), kind=None)
         return cls(call, before, row.kind)
 
     async def done(self, answer: Any) -> None:
@@ -55,7 +54,7 @@ class Resizing(Book):
         call, kind = self.call, self._kind
         amounts = None
         if isinstance(answer, Resource):
-            sizing, collection = call.shelf.sizing, call.shape.interface
+            sizing, collection = call.stores.sizing, call.shape.interface
             found = await sizing.of_thing(call.account, collection, answer, call.fetch)
             if found.is_sure:
                 amounts, kind = found.amounts, found.kind or ""
@@ -71,23 +70,23 @@ class Resizing(Book):
             await self._count(self._before, self._kind)
 
     async def _count(self, amounts: Amounts, kind: str | None) -> None:
-        shelf = self.call.shelf
-        async with shelf.database.writing() as connection:
-            await shelf.holdings.quotas.alone(connection)
+        stores = self.call.stores
+        async with stores.database.writing() as connection:
+            await stores.holdings.quotas.alone(connection)
             row = await _row(self.call, connection)
             if row is not None:
-                await shelf.holdings.change(connection, row, amounts, is_checked=False, kind=kind)
+                await stores.holdings.change(connection, row, amounts, is_checked=False, kind=kind)
 
 
-class Removing(Book):
+class Removing(Entry):
     """A thing is removed: it counts no more."""
 
     async def done(self, answer: Any) -> None:
         """Give back what it counted for."""
         call, id = self.call, self.call.given.get("id")
         place = (call.account, call.shape.interface)
-        if id is not None and await call.shelf.holdings.path_of(*place, id) is not None:
-            await call.shelf.holdings.gone(*place, id)
+        if id is not None and await call.stores.holdings.path_of(*place, id) is not None:
+            await call.stores.holdings.gone(*place, id)
 
     async def failed(self, error: BaseException) -> None:
         """Give it back too when the cloud has it no more."""
@@ -97,7 +96,7 @@ class Removing(Book):
 
 async def _row(call: Call, connection: AsyncConnection) -> Row[Any] | None:
     place = (call.account, call.shape.interface, call.given["id"])
-    return await call.shelf.holdings.row_of(connection, *place)
+    return await call.stores.holdings.row_of(connection, *place)
 
 
 def _larger(one: Amounts, other: Amounts) -> Amounts:

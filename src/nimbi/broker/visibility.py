@@ -10,7 +10,7 @@ from nimbi.driver.capabilities import INTERFACES
 from nimbi.model.inventory import Event
 from nimbi.model.people import ROOT
 from nimbi.store.accounts import COLLECTION as ACCOUNTS
-from nimbi.store.standing import StandingStore
+from nimbi.store.directory import DirectoryStore
 
 OF_CLOUDS = frozenset(interface.name for interface in INTERFACES)
 
@@ -35,10 +35,10 @@ class _Owned(msgspec.Struct):
 OWNED = msgspec.json.Decoder(_Owned)
 
 
-class Sight:
+class Visibility:
     """Leaves out of events what their reader is not to see."""
 
-    def __init__(self, store: StandingStore) -> None:
+    def __init__(self, store: DirectoryStore) -> None:
         self._store = store
 
     async def shown(self, caller: Caller, events: Sequence[Event]) -> tuple[Event, ...]:

@@ -9,8 +9,8 @@ from nimbi.model.accounts import Problem
 from nimbi.model.checks import ActionKind, HealthCheck, TakenAction
 from nimbi.model.errors import CloudError, Conflict, NotFound
 from nimbi.model.jobs import Job
-from nimbi.model.mending import Replace, Restart
 from nimbi.model.people import Owner
+from nimbi.model.repair import Replace, Restart
 from nimbi.store.checks import CheckStore
 from nimbi.store.counts import ActionStore
 from nimbi.store.database import Database
@@ -35,7 +35,7 @@ class Starting(Protocol):
     async def get(self, id: str) -> Job: ...
 
 
-class Actor:
+class ActionStarter:
     """Begins what is wanted. The job has the action's own id: twice begun, it is one job."""
 
     def __init__(self, database: Database, jobs: Starting) -> None:

@@ -8,7 +8,7 @@ from nimbi.gateway.cloud import Cloud
 from nimbi.model.errors import Invalid
 from nimbi.model.hardware_profiles import Sizes
 from nimbi.model.instances import Instance, NewInstance
-from nimbi.model.mending import Replace, Trait
+from nimbi.model.repair import Replace, Trait
 
 # The feature without which a trait cannot be had anew.
 FEATURES = {
@@ -34,15 +34,21 @@ FIELDS = {
 
 def lacks(old: Instance, wish: Replace, features: frozenset[str]) -> list[str]:
     """Return why no instance like this can be had, in words; nothing when it can."""
-    return _likeness(old, wish, features)[1]
+    return _template(old, wish, features)[1]
 
 
-def likeness(old: Instance, wish: Replace, features: frozenset[str]) -> NewInstance:
+def template(old: Instance, wish: Replace, features: frozenset[str]) -> NewInstance:
     """Return what to ask for. Raises Invalid that names all that cannot be had."""
-    fields, missing = _likeness(old, wish, features)
+    fields, missing = _template(old, wish, features)
     if missing:
         raise Invalid(f"{old.id} cannot be had anew: {'; '.join(missing)}")
     return NewInstance(**fields)
+
+
+def expected(old: Instance, wish: Replace) -> NewInstance | None:
+    """Return what will be asked for as far as a cloud takes all of it; None for what cannot be."""
+    fields, missing = _template(old, wish, frozenset(FEATURES.values()))
+    return None if missing else NewInstance(**fields)
 
 
 def features_of(cloud: Cloud) -> frozenset[str]:
@@ -50,7 +56,7 @@ def features_of(cloud: Cloud) -> frozenset[str]:
     return cloud.features(Instances)
 
 
-def _likeness(
+def _template(
     old: Instance, wish: Replace, features: frozenset[str]
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the fields of the wish, and what cannot be had."""

@@ -32,7 +32,7 @@ NOBODY_KNOWS = (Conflict, Throttled, Unsupported)
 CLOUD_SILENT = (CloudUnavailable, Timeout, Unauthorized)
 
 
-class Asker:
+class Checker:
     """Makes checks. Addresses are those that the inventory knows, or else the cloud."""
 
     def __init__(self, accounts: Accounts, things: InventoryStore, prober: Prober) -> None:

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nimbi.model.alerts import Alert, AlertState
 from nimbi.model.inventory import EventKind
 from nimbi.store.alerts import AlertStore, Untold
+from nimbi.store.connection import AsyncConnection
 from nimbi.store.database import Database
 from nimbi.store.events import Change, append
 from nimbi.store.mails import Mail, MailStore
@@ -23,7 +23,7 @@ HELD_BACK = "\nIt comes and goes: you are not written to of more alerts of it wi
 KINDS = {AlertState.FIRING: EventKind.APPEARED, AlertState.RESOLVED: EventKind.CHANGED}
 
 
-class Teller:
+class Notifier:
     """Tells of each alert once when it fires and once when it is over, unless it is silenced.
 
     Without `mails` no letters are written.

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from nimbi.model.errors import Invalid
-from nimbi.model.metering import Meter, NewPrice, Unit
+from nimbi.model.metering import Meter, NewPrice, PriceUnit
 
 # Source of place and form: "Getting AWS service price list files with the AWS Price List Bulk API",
 # https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-ppslong.html
@@ -96,30 +96,32 @@ class Offers:
         )
 
 
-Found = tuple[Meter, Unit, str | None]
+Found = tuple[Meter, PriceUnit, str | None]
 
 
 def _instance(row: Row) -> Found | None:
     is_plain = all(row.get(name) == value for name, value in PLAIN.items())
-    return (Meter.RUNNING, Unit.HOUR, row.get("Instance Type")) if is_plain else None
+    return (Meter.RUNNING, PriceUnit.HOUR, row.get("Instance Type")) if is_plain else None
 
 
 def _volume(row: Row) -> Found | None:
     kind = row.get("Volume API Name")
     is_volume = row.get("Product Family") == "Storage" and row.get("Unit") == GB_MONTH
-    return (Meter.VOLUMES, Unit.MONTH, kind) if is_volume and kind else None
+    return (Meter.VOLUMES, PriceUnit.MONTH, kind) if is_volume and kind else None
 
 
 def _snapshot(row: Row) -> Found | None:
     of = row.get("usageType", "").rpartition("EBS:")[2]
     is_snapshot = row.get("Product Family") == "Storage Snapshot" and of == "SnapshotUsage"
     fits = is_snapshot and row.get("Unit") == GB_MONTH
-    return (Meter.SNAPSHOTS, Unit.MONTH, None) if fits else None
+    return (Meter.SNAPSHOTS, PriceUnit.MONTH, None) if fits else None
 
 
 def _address(row: Row) -> Found | None:
     is_idle = row.get("usageType", "").endswith("ElasticIP:IdleAddress")
-    return (Meter.ADDRESSES, Unit.HOUR, "free") if is_idle and row.get("Unit") == "Hrs" else None
+    return (
+        (Meter.ADDRESSES, PriceUnit.HOUR, "free") if is_idle and row.get("Unit") == "Hrs" else None
+    )
 
 
 KINDS: tuple[Callable[[Row], Found | None], ...] = (_instance, _volume, _snapshot, _address)

@@ -8,16 +8,16 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nimbi.model.errors import NotFound
-from nimbi.model.people import ROOT, Rule
+from nimbi.model.people import ROOT, RoleRule
 from nimbi.store.database import Database
 from nimbi.store.schema import accounts, grants, holdings, lends, members, roles, tenants, users
 
-RULES = msgspec.json.Decoder(tuple[Rule, ...])
+RULES = msgspec.json.Decoder(tuple[RoleRule, ...])
 
 USER, GROUP = "user", "group"
 
 
-class Standing(NamedTuple):
+class RolesHeld(NamedTuple):
     """What is known of a user at a moment, and the roles that count at one tenant."""
 
     name: str
@@ -25,7 +25,7 @@ class Standing(NamedTuple):
     roles: tuple[str, ...]
 
 
-class Land(NamedTuple):
+class Directory(NamedTuple):
     """All tenants, custom roles and accounts at a moment.
 
     `paths` are the ids from the root domain to each tenant, `disabled` those that are, themselves;
@@ -35,7 +35,7 @@ class Land(NamedTuple):
 
     paths: Mapping[str, tuple[str, ...]]
     disabled: frozenset[str]
-    roles: Mapping[str, tuple[Rule, ...]]
+    roles: Mapping[str, tuple[RoleRule, ...]]
     owners: Mapping[str, str]
     lent: Mapping[str, frozenset[str]]
     places: Mapping[str, str]
@@ -60,13 +60,13 @@ def path_text(path: Sequence[str]) -> str:
     return "/".join(path) + "/"
 
 
-class StandingStore:
+class DirectoryStore:
     """Reads what rights come from."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def land(self) -> Land:
+    async def directory(self) -> Directory:
         """Return the tree of tenants with all that lies in it."""
         async with self._database.reading() as connection:
             known = (await connection.execute(select(tenants))).all()
@@ -77,7 +77,7 @@ class StandingStore:
             lent: dict[str, set[str]] = {}
             for row in await connection.execute(select(lends.c.account, lends.c.tenant)):
                 lent.setdefault(row.account, set()).add(row.tenant)
-        return Land(
+        return Directory(
             paths={ROOT: (ROOT,), **{row.id: path_of(row.path) for row in known}},
             disabled=frozenset(row.id for row in known if not row.is_enabled),
             roles=kept,
@@ -86,7 +86,7 @@ class StandingStore:
             places={ROOT: ROOT, **{row.id: row.place for row in known}},
         )
 
-    async def standing(self, user: str, path: Sequence[str]) -> Standing | None:
+    async def roles_held(self, user: str, path: Sequence[str]) -> RolesHeld | None:
         """Return what a user has at the tenants of a path; None for a user that there is not."""
         async with self._database.reading() as connection:
             wish = select(users.c.name, users.c.is_enabled).where(users.c.id == user)
@@ -98,7 +98,7 @@ class StandingStore:
                 .where(grants.c.tenant.in_(list(path)), held_by(user))
                 .order_by(grants.c.created_us, grants.c.id)
             )
-            return Standing(row.name, row.is_enabled, tuple(each.role for each in found))
+            return RolesHeld(row.name, row.is_enabled, tuple(each.role for each in found))
 
     async def homes(self, user: str) -> tuple[str | None, tuple[str, ...]]:
         """Return where a user belongs, and the ids of the tenants at which it has a role."""
@@ -125,6 +125,15 @@ class StandingStore:
         """Return the role and tenant of each grant of a user (also by groups) or of a group."""
         async with self._database.reading() as connection:
             return await held(connection, kind, holder)
+
+
+async def path_within(connection: AsyncConnection, tenant: str) -> tuple[str, ...] | None:
+    """Return the ids from the root domain to a tenant; None for one that there is not."""
+    if tenant == ROOT:
+        return (ROOT,)
+    wish = select(tenants.c.path).where(tenants.c.id == tenant)
+    found = (await connection.execute(wish)).scalar()
+    return None if found is None else path_of(found)
 
 
 async def held(connection: AsyncConnection, kind: str, holder: str) -> tuple[tuple[str, str], ...]:

@@ -44,7 +44,22 @@ class Restarted(msgspec.Struct, frozen=True, kw_only=True):
     did: str
 
 
-class Replace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Replacing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is told of the replacement of one instance, and of many: see Replace."""
+
+    account: Name
+    images: Mapping[str, str] = {}
+    profiles: Mapping[str, str] = {}
+    realms: Mapping[str, str] = {}
+    keys: Mapping[str, str] = {}
+    firewalls: Mapping[str, str] = {}
+    subnets: Mapping[str, str] = {}
+    without: frozenset[Trait] = frozenset()
+    keep: bool = False
+    patience_s: Patience = 1200
+
+
+class Replace(Replacing, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Launch an instance like another, see that it answers, and destroy the old one.
 
     It gets all that is known of the old one: image, profile, realm, sizes, name, key, firewalls,
@@ -55,18 +70,8 @@ class Replace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     its checks within `patience_s`; else it is destroyed and the old one stays.
     """
 
-    account: Name
     instance_id: Id
     target: Name | None = None
-    images: Mapping[str, str] = {}
-    profiles: Mapping[str, str] = {}
-    realms: Mapping[str, str] = {}
-    keys: Mapping[str, str] = {}
-    firewalls: Mapping[str, str] = {}
-    subnets: Mapping[str, str] = {}
-    without: frozenset[Trait] = frozenset()
-    keep: bool = False
-    patience_s: Patience = 1200
 
 
 class Replaced(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +84,7 @@ class Replaced(msgspec.Struct, frozen=True, kw_only=True):
     kept: bool = False
 
 
-class Evacuation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Evacuation(Replacing, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Move all instances of an account to another one: each is replaced there, one by one.
 
     Or only those named in `instances`. The maps are those of Replace. Nothing is begun unless all
@@ -87,18 +92,8 @@ class Evacuation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     it is, and the others go on.
     """
 
-    account: Name
     target: Name
-    images: Mapping[str, str] = {}
-    profiles: Mapping[str, str] = {}
-    realms: Mapping[str, str] = {}
-    keys: Mapping[str, str] = {}
-    firewalls: Mapping[str, str] = {}
-    subnets: Mapping[str, str] = {}
-    without: frozenset[Trait] = frozenset()
     instances: Annotated[tuple[Id, ...], Meta(max_length=1000)] = ()
-    keep: bool = False
-    patience_s: Patience = 1200
 
     def check(self) -> None:
         """Raise Invalid when it goes nowhere."""
@@ -107,20 +102,8 @@ class Evacuation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def of(self, instance_id: str) -> Replace:
         """Return what is done for one instance."""
-        return Replace(
-            account=self.account,
-            instance_id=instance_id,
-            target=self.target,
-            images=self.images,
-            profiles=self.profiles,
-            realms=self.realms,
-            keys=self.keys,
-            firewalls=self.firewalls,
-            subnets=self.subnets,
-            without=self.without,
-            keep=self.keep,
-            patience_s=self.patience_s,
-        )
+        shared = {name: getattr(self, name) for name in Replacing.__struct_fields__}
+        return Replace(**shared, instance_id=instance_id, target=self.target)
 
 
 class NotMoved(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,8 +5,7 @@ from typing import Any
 import click
 
 from nimbi.cli.command import Command, Desk, Option
-from nimbi.cli.forms import tell_one
-from nimbi.cli.jobs import begun, ended, leave
+from nimbi.cli.jobs import begun, ended, leave, tell_job
 
 TRAITS = ("name", "realm", "sizes", "key", "firewalls", "subnet", "tags", "spot", "volumes")
 
@@ -87,6 +86,6 @@ def _begin(desk: Desk, kind: str, arguments: dict[str, Any], wait: bool) -> None
     job = begun(desk, kind, arguments, None)
     if wait:
         job = ended(desk, job)
-    tell_one(job, desk.form)
+    tell_job(desk, job)
     if wait:
         leave(job)

@@ -76,7 +76,7 @@ def mail_server(
     return MailServer(host, port or usual, security, sender, user, password, ca_file)
 
 
-class Postman:
+class Mailer:
     """Sends what is due; several processes share the work. `holder` names this one."""
 
     def __init__(

@@ -14,7 +14,7 @@ FORGET_AFTER = timedelta(hours=1)
 PREFIX_OF_ONE = 64
 
 
-class Brake:
+class Throttle:
     """Counts failures of one kind, for all processes of the database."""
 
     def __init__(self, store: PeopleStore, kind: str) -> None:
