@@ -24,16 +24,16 @@ NAMES = ("east", "west", "north", "south")
 KEPT = ("instances", "volumes", "snapshots", "addresses", "buckets")
 FILE = "books.jsonl"
 
-# Like a real cloud, and unlike the mock, none of these gives an id a second time: a client whose
-# answer was lost may ask again for the end of a thing.
-launch._lowest_free = lambda _taken: f"inst{secrets.token_hex(6)}"
-
 Change = Callable[[], AbstractContextManager[State]]
 
 
 @asynccontextmanager
 async def _bookkeeping(settings: Settings, place: Place) -> AsyncIterator[MockCloud]:
     """Start a mock cloud whose changes are written down as they are made."""
+    # Like a real cloud, and unlike the mock, none of these gives an id a second time: a client
+    # whose answer was lost may ask again for the end of a thing. This process is a server of the
+    # soak, and has no other mock.
+    launch._lowest_free = lambda _taken: f"inst{secrets.token_hex(6)}"
     async with start(settings, place) as cloud:
         assert settings.storage is not None
         file = os.open(Path(settings.storage) / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -14,13 +14,11 @@ from nimbi.store.counts import HOUR_US, CountStore, Tally
 from nimbi.store.moments import stored
 from nimbi.store.schema import check_counts
 
-NOW = datetime.now(UTC)
-
 
 async def results(ward: Ward, check: str, good: int, bad: int, ago: timedelta) -> None:
     """Have a check have had so many results at a time."""
     counts = CountStore(ward.database)
-    at = NOW - ago
+    at = datetime.now(UTC) - ago
     async with ward.database.writing() as connection:
         for _ in range(bad):
             await counts.count(connection, check, at, False)
@@ -127,7 +125,7 @@ async def test_what_is_older_than_any_window_is_forgotten(ward: Ward) -> None:
     await results(ward, check.id, 5, 0, timedelta(days=91))
     await results(ward, check.id, 5, 0, timedelta(days=120))
     await results(ward, check.id, 5, 0, timedelta(hours=1))
-    await ward.health.prune(NOW)
+    await ward.health.prune(datetime.now(UTC))
     async with ward.database.reading() as connection:
         wish = "select grain_us, count(*) from check_counts group by grain_us order by grain_us"
         rows = [tuple(row) for row in await connection.exec_driver_sql(wish)]
