@@ -28,29 +28,27 @@ LONG = (
         f"{SUITE}Test{kind}::"
         for kind in (
             "Addresses",
+            "Blobs",
+            "Firewalls",
             "Images",
             "Instances",
             "Metrics",
             "NetworkInterfaces",
+            "Networks",
+            "Routers",
             "Snapshots",
+            "Subnets",
             "Volumes",
         )
     ),
-)
-WITH_GUESTS = frozenset(
-    {
-        f"{SUITE}TestFirewalls::test_a_firewall_with_an_instance_behind_it_stays",
-        f"{SUITE}TestNetworks::test_a_network_with_an_interface_in_it_stays",
-        f"{SUITE}TestSubnets::test_a_subnet_with_an_interface_in_it_stays",
-    }
 )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes a real cloud long, unless all is wanted, as by `make test-openstack`.
 
-    That is what boots guest after guest, and all but the first case of each test of the suite,
-    which canned servers and other drivers meet.
+    That is what boots guest after guest or plugs networks, the suite over blobs, and all but the
+    first case of each test of the suite, which canned servers and other drivers meet.
     """
     if os.environ.get(EVERYTHING):
         return
@@ -64,7 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_long(nodeid: str, seen: set[str]) -> bool:
     name = nodeid.partition(HERE)[2]
-    if name.startswith(LONG) or name in WITH_GUESTS:
+    if name.startswith(LONG):
         return True
     test = name.partition("[")[0]
     if not name.startswith(SUITE):
