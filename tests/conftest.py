@@ -11,8 +11,8 @@ from tests.targets import postgres
 # Set to have all cases of the suites below; `make test-all` does.
 ALL_CASES = "NIMBI_ALL_CASES"
 
-# Where the conformance suite runs once more, over something that another run of it has met whole: a
-# stand-in, a dialect, a rung of the ladder, a mock with faults. There one case of each test is enough.
+# Where the conformance suite runs once more, over something that another run of it has met whole:
+# a stand-in, a dialect, a rung of the ladder, a mock with faults. One case of each test is enough.
 AGAIN = re.compile(
     r"drivers/(?:ec2|eucalyptus|s3)/test_(?:conformance|other_stores)[.]py::"
     r"|drivers/local/test_networking_conformance[.]py::.*\[user(?:ns)?\b"
