@@ -234,6 +234,25 @@ async def test_what_ended_before_its_holding_was_told_is_its_tenants(ground: Gro
     assert again == [("web", "running", 10, 20), ("web", "stopped", 20, 30)]
 
 
+async def test_a_request_that_was_given_up_and_comes_again_has_its_thing_from_the_first_on(
+    ground: Ground,
+) -> None:
+    store, holder = HoldingStore(ground.database), Holder("u", Path(("root", "web")))
+    first = Want(account="a", token="t", collection="instances", since=past(9))
+    async with ground.database.writing() as connection:
+        await store.reserve(connection, holder, first)
+    await store.released("a", "t")
+    await ground.told(0)
+    await ground.told(10, vm("i-1"))
+    await ground.told(20)
+    await ground.caught_up()
+    async with ground.database.writing() as connection:
+        await store.reserve(connection, holder, msgspec.structs.replace(first, since=None))
+    await store.held("a", "t", "i-1")
+    await ground.meter.compare()
+    assert await ground.total(0, 100, Place(tenant="web")) == 10
+
+
 async def test_who_has_an_id_that_was_used_before_gets_only_its_own(ground: Ground) -> None:
     await ground.told(0)
     await ground.told(10, vm("i-1"))

@@ -81,7 +81,12 @@ class HoldingStore:
             return
         await self.quotas.count(connection, holder.path, total, is_checked=is_checked)
         written = self._database.insert(holdings)
-        values = {column.name: written.excluded[column.name] for column in holdings.columns}
+        # From its first request on a thing is its tenant's, also when that was given up meanwhile.
+        values = {
+            column.name: written.excluded[column.name]
+            for column in holdings.columns
+            if column.name != "created_us"
+        }
         key = list(holdings.primary_key.columns)
         change = written.on_conflict_do_update(index_elements=key, set_=values)
         await connection.execute(change, new)
