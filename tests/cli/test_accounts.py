@@ -12,7 +12,8 @@ from tests.cli.conftest import Nimbi
 
 from nimbi.cli.columns import NONE
 from nimbi.cli.errors import STATUSES
-from nimbi.cli.events import line, read_events
+from nimbi.cli.events import line
+from nimbi.cli.following import read_events
 from nimbi.cli.ssh import endpoint, ssh_words
 from nimbi.cli.top import busy_of
 

@@ -18,6 +18,7 @@ HEAD = (
     "processes",
     "faults",
     "points",
+    "moments",
     "deaths",
     "not come to",
     "same end",
@@ -92,9 +93,10 @@ def _line(row: Row) -> str:
         row.database,
         row.processes,
         row.faults,
-        row.points if row.points == row.whole else f"{row.points} of {row.whole}",
+        row.points,
+        row.moments if row.tried == row.moments else f"{row.tried} of {row.moments}",
         row.killed,
-        row.points - row.killed,
+        row.tried - row.killed,
         row.same,
         row.leaked,
         row.doubled,
@@ -108,8 +110,8 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--database", nargs="+", choices=DATABASES, default=DATABASES)
     parser.add_argument("--processes", nargs="+", type=int, choices=PROCESSES, default=PROCESSES)
     parser.add_argument("--faults", nargs="+", choices=tuple(FAULTS), default=tuple(FAULTS))
-    parser.add_argument("--every", type=int, default=1, help="each n-th point only")
-    parser.add_argument("--most", type=int, help="so many points of each at most, far apart")
+    parser.add_argument("--every", type=int, default=1, help="each n-th moment only")
+    parser.add_argument("--most", type=int, help="so many moments of each at most, far apart")
     parser.add_argument("--at-once", type=int, default=4, help="deaths at the same time")
     return parser.parse_args()
 

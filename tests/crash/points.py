@@ -2,7 +2,8 @@
 
 They are counted from outside: by SQLAlchemy's events, and around the faults of the mock cloud. A
 point is what is done there and the how manieth time it is; how often something is looked at while
-nothing else happens depends on the machine, and counts once.
+nothing else happens depends on the machine, and counts once. The end of one and the beginning of
+the next are one moment, see `tests.crash.run.moments`.
 """
 
 import os

@@ -42,16 +42,18 @@ class Verdict:
 class Row:
     """What came of all deaths of one scene on one database.
 
-    `whole` is how many points there are, `points` at how many of them a death was tried, and
-    `killed` how many deaths there were. What is done by the clock does not come each time.
+    `points` is how many there are, `moments` in how many of them something differs (see `moments`),
+    `tried` in how many of these a death was tried, and `killed` how many deaths there were. What is
+    done by the clock does not come each time.
     """
 
     scene: str
     database: str
     processes: int
     faults: str
-    whole: int = 0
     points: int = 0
+    moments: int = 0
+    tried: int = 0
     killed: int = 0
     same: int = 0
     leaked: int = 0
@@ -60,7 +62,7 @@ class Row:
 
     def add(self, verdict: Verdict) -> None:
         """Count one death."""
-        self.points += 1
+        self.tried += 1
         self.killed += verdict.is_killed
         self.same += verdict.is_same and verdict.is_killed
         self.leaked += verdict.leaked
@@ -91,7 +93,7 @@ def enumerated(
     most: int | None = None,
     at_once: int = 2,
 ) -> Row:
-    """Kill the process at every point (or each n-th, from the first on), and judge each end.
+    """Kill the process in every moment (or each n-th, from the first on), and judge each end.
 
     There are `most` deaths at the most, as far apart as can be.
     """
@@ -106,10 +108,11 @@ def enumerated(
                 f"{scene.name}: even undisturbed it does not come to its end\n{logs}"
             )
         points, right = names(whole), end_of(whole, scene, JOB)
-        row.whole = len(points)
+        apart = moments(points)
+        row.points, row.moments = len(points), len(apart)
         if most is not None:
-            every = max(every, -(-(len(points) - first) // most))
-        left = [(at, points[at]) for at in range(first, len(points), every)]
+            every = max(every, -(-(len(apart) - first) // most))
+        left = [(at, apart[at]) for at in range(first, len(apart), every)]
         running: dict[int, Path] = {}
         stack.callback(_stopped, running)
         while left or running:
@@ -124,6 +127,20 @@ def enumerated(
             file = running.pop(pid)
             row.add(Verdict(**json.loads(file.read_text())))
     return row
+
+
+def moments(points: Sequence[str]) -> list[str]:
+    """Return the points at which deaths differ.
+
+    Between the end of one call or commit and the beginning of the next nothing lasting is done: who
+    dies after the one dies before the other, and is counted once.
+    """
+    sides = [name.partition(" ")[0] for name in points]
+    return [
+        name
+        for at, name in enumerate(points)
+        if at == 0 or (sides[at - 1], sides[at]) != ("after", "before")
+    ]
 
 
 def _stopped(running: Iterable[int]) -> None:

@@ -12,7 +12,7 @@ from nimbi.broker.access import Caller, check
 from nimbi.broker.accounts import Accounts
 from nimbi.broker.ledger import blobs
 from nimbi.broker.ledger.changing import RESIZING, Removing, Resizing
-from nimbi.broker.ledger.entry import Call, Entry
+from nimbi.broker.ledger.entry import Call, Entry, is_sure
 from nimbi.broker.ledger.making import Making, Uploading, with_token
 from nimbi.broker.limits import Limits
 from nimbi.broker.sizing import Sizing
@@ -25,6 +25,7 @@ from nimbi.model.audit import OK
 from nimbi.model.errors import (
     CloudError,
     CloudUnavailable,
+    Conflict,
     Forbidden,
     NotFound,
     QuotaExceeded,
@@ -64,6 +65,8 @@ class Told(Protocol):
     async def changed(
         self, account: str, operation: str, arguments: tuple[Any, ...] = (), answer: Any = None
     ) -> None: ...
+
+    async def doubted(self, account: str, operation: str) -> None: ...
 
 
 class Audited(Protocol):
@@ -237,6 +240,9 @@ class AccountCloud(Cloud):
         if audited is not None:
             code = error.code if isinstance(error, CloudError) else CANCELLED
             await self._ground.audit.ended(audited, code)
+            if _is_in_doubt(error):
+                doubt = self._ground.inventory.doubted(self._account, entry.call.shape.id)
+                await self._quietly(doubt)
 
     async def _refused(
         self, shape: Shape, args: tuple[Any, ...], named: dict[str, Any], error: CloudError
@@ -315,6 +321,12 @@ async def _entry_of_blobs(call: Call) -> Entry:
     if call.shape.id in blobs.WRITING:
         return await blobs.Writing.begun(call)
     return blobs.Emptying(call) if call.shape.id in blobs.REMOVING else Entry(call)
+
+
+def _is_in_doubt(error: BaseException) -> bool:
+    """Return whether the cloud may be another than we know of, after a call that ended so."""
+    # Whoever is told of a conflict, or of nothing, knows less than the cloud.
+    return isinstance(error, Conflict | NotFound) or not is_sure(error)
 
 
 def _thing(args: tuple[Any, ...]) -> str | None:

@@ -2,8 +2,7 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +11,10 @@ import click
 from nimbi.cli.columns import Column, field
 from nimbi.cli.command import Command, Desk, Option
 from nimbi.cli.errors import fail
-from nimbi.cli.events import AGAIN_S, SILENCE_S, read_events
+from nimbi.cli.following import followed
 from nimbi.cli.forms import Teller, as_yaml
 from nimbi.cli.named import named
 from nimbi.cli.table import visible
-from nimbi.model.errors import CloudUnavailable, Timeout, UnknownOutcome
 
 PLACE = "/v1/audit"
 PAGE = 1000
@@ -108,7 +106,7 @@ def follow(desk: Desk, /, after: int | None, **wish: Any) -> None:
     """Tell what is done as it is done, one line each. No entry is missed when a line breaks."""
     if desk.remote.is_here:
         raise click.UsageError("no server runs that could tell: nimbi up")
-    for entry in _followed(desk, _query(desk, wish), after):
+    for entry in followed(desk, PLACE, _query(desk, wish), after, number="seq"):
         _tell(entry, desk.form)
         sys.stdout.flush()
 
@@ -193,24 +191,6 @@ def _query(desk: Desk, wish: dict[str, Any]) -> list[tuple[str, str]]:
     if len(desk.named) > 1:
         raise click.UsageError("this takes one account (-a)")
     return [*query, *(("account", name) for name in desk.named)]
-
-
-def _followed(desk: Desk, query: list[tuple[str, str]], after: int | None) -> Iterator[Any]:
-    while True:
-        headers = {"Accept": "text/event-stream"}
-        since = [("after", str(after))] if after is not None else []
-        try:
-            answer = desk.remote.stream(
-                "GET", PLACE, [*query, *since], headers=headers, timeout_s=SILENCE_S
-            )
-            for entry in read_events(answer.chunks()):
-                after = entry["seq"]
-                yield entry
-        except (CloudUnavailable, Timeout, UnknownOutcome) as error:
-            if after is None:
-                raise
-            click.echo(f"{error}; trying again", err=True)
-        time.sleep(AGAIN_S)
 
 
 def _numbered(item: Any) -> Any:

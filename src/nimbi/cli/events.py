@@ -2,20 +2,17 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from nimbi.cli.command import Command, Desk, Option
+from nimbi.cli.following import followed
 from nimbi.cli.forms import as_yaml
 from nimbi.cli.table import colour, has_colour, visible
-from nimbi.model.errors import CloudUnavailable, Timeout, UnknownOutcome
 
-# A server says at least this often that there is nothing new.
-SILENCE_S = 45.0
-AGAIN_S = 2.0
+PLACE = "/v1/events"
 
 
 @click.command(
@@ -44,47 +41,19 @@ def events(desk: Desk, collection: tuple[str, ...], after: int | None, follow: b
         query.append(("account", ",".join(desk.accounts)))
     if desk.remote.is_here and follow:
         raise click.UsageError("no server runs that could tell: nimbi up")
-    for event in _followed(desk, query, after) if follow else _known(desk, query, after or 0):
+    following = followed(desk, PLACE, query, after, number="id")
+    for event in following if follow else _known(desk, query, after or 0):
         _tell(event, desk.form)
         sys.stdout.flush()
 
 
 def _known(desk: Desk, query: list[tuple[str, str]], after: int) -> Iterator[Any]:
     while True:
-        page = desk.remote.ask("GET", "/v1/events", [*query, ("after", str(after))]).value
+        page = desk.remote.ask("GET", PLACE, [*query, ("after", str(after))]).value
         yield from page["items"]
         if page["next"] == after:
             return
         after = page["next"]
-
-
-def _followed(desk: Desk, query: list[tuple[str, str]], after: int | None) -> Iterator[Any]:
-    while True:
-        headers = {"Accept": "text/event-stream"}
-        since = [("after", str(after))] if after is not None else []
-        try:
-            answer = desk.remote.stream(
-                "GET", "/v1/events", [*query, *since], headers=headers, timeout_s=SILENCE_S
-            )
-            for event in read_events(answer.chunks()):
-                after = event["id"]
-                yield event
-        except (CloudUnavailable, Timeout, UnknownOutcome) as error:
-            if after is None:
-                raise
-            click.echo(f"{error}; trying again", err=True)
-        time.sleep(AGAIN_S)
-
-
-def read_events(chunks: Iterator[bytes]) -> Iterator[Any]:
-    """Yield the JSON of server-sent events, of which comments and retries are left out."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n\n")
-        for block in whole:
-            data = [line[6:] for line in block.split(b"\n") if line.startswith(b"data: ")]
-            if data:
-                yield json.loads(b"\n".join(data))
 
 
 def _tell(event: Any, form: str) -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ import click
 from nimbi.cli.columns import since
 from nimbi.cli.command import Desk
 from nimbi.cli.jobs import COLUMNS, ENDS, bar, ended, leave, path_of, what
+from nimbi.cli.screen import CLEAR_LINE, keep_shown
 from nimbi.cli.table import Table, cut, is_person, visible
 from nimbi.model.errors import CloudUnavailable, Timeout
 
@@ -21,8 +21,6 @@ WAIT_S = 1
 # Jobs that have ended stay on the screen among those that go on.
 MOST_ENDED = 10
 
-HOME, REST, CLEAR_LINE = "\x1b[H", "\x1b[J", "\x1b[K"
-ALTERNATE, NORMAL = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 GOING_ON = "queued,running,cancelling"
 
 
@@ -41,19 +39,7 @@ def watch(desk: Desk, id: str | None) -> None:
     if not is_person():
         click.echo("\n".join(_lines(desk, None)))
         return
-    sys.stdout.write(ALTERNATE)
-    try:
-        while True:
-            room = shutil.get_terminal_size().lines - 1
-            lines = _seen(desk, room)[:room]
-            sys.stdout.write(HOME + "".join(f"{line}{CLEAR_LINE}\n" for line in lines) + REST)
-            sys.stdout.flush()
-            time.sleep(LOOK_S)
-    except KeyboardInterrupt:
-        return
-    finally:
-        sys.stdout.write(NORMAL)
-        sys.stdout.flush()
+    keep_shown(lambda room: _seen(desk, room), LOOK_S)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """`nimbi top`."""
 
-import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ import click
 from nimbi.cli.columns import NONE, columns_of, seconds
 from nimbi.cli.command import Command, Desk, Option, words_of
 from nimbi.cli.remote import of_account
+from nimbi.cli.screen import keep_shown
 from nimbi.cli.table import Table, colour, has_colour, is_person
 from nimbi.model.errors import CloudError
 
@@ -22,8 +21,6 @@ MEASURE_S = 15.0
 MOST_MEASURED = 40
 AT_ONCE = 4
 
-HOME, REST, ALTERNATE, NORMAL = "\x1b[H", "\x1b[J", "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-CLEAR_LINE = "\x1b[K"
 
 # What comes first: what needs somebody, then what moves, then what runs.
 ORDER = ("error", "pending", "stopping", "running", "paused", "stopped")
@@ -48,19 +45,7 @@ def top(desk: Desk, once: bool, cpu: bool) -> None:
     if once or not is_person():
         click.echo("\n".join(board.lines(None)))
         return
-    sys.stdout.write(ALTERNATE)
-    try:
-        while True:
-            room = shutil.get_terminal_size().lines - 1
-            lines = board.lines(room)[:room]
-            sys.stdout.write(HOME + "".join(f"{line}{CLEAR_LINE}\n" for line in lines) + REST)
-            sys.stdout.flush()
-            time.sleep(LOOK_S)
-    except KeyboardInterrupt:
-        return
-    finally:
-        sys.stdout.write(NORMAL)
-        sys.stdout.flush()
+    keep_shown(board.lines, LOOK_S)
 
 
 class _Board:

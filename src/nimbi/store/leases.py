@@ -1,6 +1,6 @@
 """Leases: of several processes, the one that does a piece of work, until it stops renewing."""
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from nimbi.store.database import Database
 from nimbi.store.moments import micro
@@ -42,6 +42,25 @@ class LeaseStore:
     async def release(self, name: str, holder: str, fence: int) -> bool:
         """Give a lease back, so that others need not wait; False when it was lost before."""
         return await self._set(name, holder, fence, 0)
+
+    async def drop(self, name: str, holder: str) -> None:
+        """Take away a lease that only this holder would ever take, and its fence with it."""
+        gone = delete(leases).where(leases.c.name == name, leases.c.holder == holder)
+        async with self._database.writing() as connection:
+            await connection.execute(gone)
+
+    async def drop_lost(self, prefix: str) -> tuple[str, ...]:
+        """Take away the leases with such names that have run out; return their names.
+
+        Of several processes that do this at the same moment one gets each name.
+        """
+        lost = delete(leases).where(
+            leases.c.name.startswith(prefix, autoescape=True),
+            leases.c.until_us <= self._database.now_us(),
+        )
+        async with self._database.writing() as connection:
+            gone = await connection.execute(lost.returning(leases.c.name))
+            return tuple(row.name for row in gone)
 
     async def held(self, prefix: str = "") -> dict[str, str]:
         """Return who holds which leases now, of those whose names begin so."""

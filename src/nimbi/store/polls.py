@@ -111,6 +111,14 @@ class PollStore:
         async with self._database.writing() as connection:
             await connection.execute(change.values(next_us=stored(at)))
 
+    async def hurry_all(self, at: datetime, *, without: Collection[str]) -> None:
+        """Ask all accounts again at this time at the latest, for all collections but these."""
+        change = update(polls).where(
+            polls.c.collection.not_in(list(without)), polls.c.next_us > stored(at)
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(change.values(next_us=stored(at)))
+
     async def forget(self, account: str, collection: str) -> None:
         """Ask no more: the account's cloud has no such collection."""
         gone = delete(polls).where(polls.c.account == account, polls.c.collection == collection)

@@ -63,6 +63,13 @@ class ChangedThings:
             await self._hurry(account, collection)
         self._on_change(collection)
 
+    async def doubt(self, account: str, operation: str) -> None:
+        """Have it looked at soon what a call has changed, if it has."""
+        collection = operation.partition(".")[0]
+        if collection in REMEMBERED:
+            self._refresher.outdated(account, collection)
+            await self._hurry(account, collection)
+
     async def _look(self, account: str, collection: str, id: str) -> None:
         """Ask for one thing, and keep it, or that it is gone."""
         get = BY_ID.get(f"{collection}.get")

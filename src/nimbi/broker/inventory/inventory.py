@@ -88,6 +88,13 @@ class Inventory:
         """
         await self._changes.take(account, operation, arguments, answer)
 
+    async def doubted(self, account: str, operation: str) -> None:
+        """Ask an account's cloud soon: to be called when nobody knows what came of a call to it.
+
+        Raises CloudUnavailable when the database cannot be reached.
+        """
+        await self._changes.doubt(account, operation)
+
     def forget(self, account: str) -> None:
         """Drop what this process holds of an account that is no more."""
         self._gates.forget(account)

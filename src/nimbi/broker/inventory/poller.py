@@ -13,7 +13,7 @@ from nimbi.broker.background import background
 from nimbi.broker.inventory.collections import REMEMBERED
 from nimbi.broker.inventory.lost import LostAnswers
 from nimbi.broker.inventory.refresh import OF_ALL, Refresher
-from nimbi.broker.inventory.schedule import PACES
+from nimbi.broker.inventory.schedule import PACES, SELDOM
 from nimbi.gateway.registry import Registry
 from nimbi.model.accounts import Account
 from nimbi.model.errors import CloudError, CloudUnavailable, Throttled
@@ -30,6 +30,10 @@ AT_ONCE = 32
 JITTER = 0.1
 # However much is due, others have their turn between two rounds.
 LEAST_S = 0.05
+# Each process that polls has a lease of this kind, and takes it away when it ends in good order.
+PROCESS = "process/"
+# What no call of ours changes.
+OF_OWNERS = tuple(name for name, pace in PACES.items() if pace is SELDOM)
 # A cloud that wants to be left alone for longer is asked all the same.
 LONGEST_PAUSE_S = 3600.0
 
@@ -85,6 +89,8 @@ class Poller:
         self._beat = beat
         self._random = random
         self._watches: dict[str, _Watch] = {}
+        # Of this process' own lease.
+        self._fence: int | None = None
         self._room = asyncio.Semaphore(AT_ONCE)
 
     @asynccontextmanager
@@ -95,6 +101,8 @@ class Poller:
                 yield
         finally:
             await self._leave()
+            with suppress(CloudUnavailable):
+                await self._leases.drop(PROCESS + self._holder, self._holder)
 
     def poke(self, account: str) -> None:
         """Look at an account's schedule now: something of it was made due."""
@@ -114,6 +122,7 @@ class Poller:
 
     async def _look(self) -> None:
         """Keep what is held, let go of what is no more, take what is free."""
+        await self._look_for_dead()
         wanted = {account.id: account for account in await self._accounts.all()}
         wanted = {id: account for id, account in wanted.items() if account.is_enabled}
         for id, watch in list(self._watches.items()):
@@ -128,6 +137,18 @@ class Poller:
         # Several processes that start together share what there is.
         for id in sorted(free, key=lambda _: self._random())[: (len(free) + 1) // 2]:
             await self._take(wanted[id])
+
+    async def _look_for_dead(self) -> None:
+        """Ask all clouds again when a process has died: nobody was told what it did last."""
+        mine = (PROCESS + self._holder, self._holder)
+        fence, seconds = self._fence, self._beat.lease_s
+        if fence is None or not await self._leases.keep(*mine, fence, seconds):
+            self._fence = await self._leases.take(*mine, seconds)
+        if dead := await self._leases.drop_lost(PROCESS):
+            log.warning("a server ended without a word: %s", ", ".join(dead))
+            await self._store.polls.hurry_all(datetime.now(UTC), without=OF_OWNERS)
+            for watch in self._watches.values():
+                watch.poke.set()
 
     async def _kept(self, id: str, watch: _Watch) -> bool:
         name, seconds = f"poll/{id}", self._beat.lease_s

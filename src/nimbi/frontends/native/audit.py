@@ -92,8 +92,8 @@ def wished(exchange: Exchange) -> AuditFilter:
     """Return the filter of a query, within what the caller's tenant may see."""
     told: dict[str, Any] = {name: exchange.query.get(name) for name in EQUALS}
     return AuditFilter(
-        since=_time(exchange, "since"),
-        until=_time(exchange, "until"),
+        since=exchange.moment("since"),
+        until=exchange.moment("until"),
         all_phases=exchange.flag("all"),
         below=exchange.caller.path,
         **told,
@@ -162,19 +162,6 @@ def _whole(told: str, name: str) -> int:
     if not (told.isascii() and told.isdigit() and len(told) <= len(str(GREATEST))):
         raise bad_request(f"{name} is the number of an entry")
     return min(int(told), GREATEST)
-
-
-def _time(exchange: Exchange, name: str) -> datetime | None:
-    told = exchange.query.get(name)
-    if told is None:
-        return None
-    try:
-        found = msgspec.convert(told, datetime)
-    except msgspec.ValidationError as error:
-        raise bad_request(f"{name} is a time such as 2030-01-31T12:00:00Z") from error
-    if found.tzinfo is None:
-        raise bad_request(f"{name} has a time zone, such as Z")
-    return found
 
 
 ROUTES: tuple[Route, ...] = (

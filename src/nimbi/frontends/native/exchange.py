@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Container, Mapping, MutableMapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -147,6 +148,19 @@ class Exchange:
         found = int(value)
         if not low <= found <= high:
             raise bad_request(f"{name} is a whole number from {low} to {high}")
+        return found
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a query parameter that is a time with its zone. Raises Problem."""
+        told = self.query.get(name)
+        if told is None:
+            return None
+        try:
+            found = msgspec.convert(told, datetime)
+        except msgspec.ValidationError as error:
+            raise bad_request(f"{name} is a time such as 2030-01-31T12:00:00Z") from error
+        if found.tzinfo is None:
+            raise bad_request(f"{name} has a time zone, such as Z")
         return found
 
     async def body(self) -> bytes:

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 
@@ -123,16 +122,8 @@ async def tenant(exchange: Exchange) -> str | None:
 
 def seconds(exchange: Exchange, name: str) -> int | None:
     """Return a parameter that is a time with its zone, in seconds since 1970. Raises Problem."""
-    told = exchange.query.get(name)
-    if told is None:
-        return None
-    try:
-        found = msgspec.convert(told, datetime)
-    except msgspec.ValidationError as error:
-        raise bad_request(f"{name} is a time such as 2030-01-31T12:00:00Z") from error
-    if found.tzinfo is None:
-        raise bad_request(f"{name} has a time zone, such as Z")
-    return int(found.timestamp())
+    found = exchange.moment(name)
+    return None if found is None else int(found.timestamp())
 
 
 def table(made: Report) -> str:
