@@ -70,7 +70,7 @@ demo-openstack: $(READY) openstack ## The same program on a real OpenStack
 	@$(BIN)/python -m tests.targets.openstack.demo
 
 test: packages openstack-begun $(READY) ## Run all tests
-	@trap 'exit 130' INT TERM; trap '$(OPENSTACK) end' EXIT; $(BIN)/python -m pytest -q -n 3
+	@trap 'exit 130' INT TERM; trap '$(OPENSTACK) end' EXIT; $(BIN)/python -m pytest -q -n 4
 
 test-all: ## Run all tests, with all cases of suites that run over several variants
 	@NIMBI_ALL_CASES=1 $(MAKE) test
