@@ -470,7 +470,7 @@ async def test_what_has_a_price_counts_as_money(one: Whole) -> None:
     await made(one, WEB)
     assert (await used(one, "web"))["price_hour_micros"] == 500_000
     assert (await used(one, "web"))["price_month_micros"] == 500_000 * 730
-    with pytest.raises(QuotaExceeded):
+    with pytest.raises(QuotaExceeded, match=r"is 0\.9 price_hour: 0\.5 taken, 0\.5 more"):
         await made(one, WEB)
     await one.broker.limits.set(Limit(tenant="shop", account="one", price_hour_micros=400_000))
     with pytest.raises(Forbidden, match=r"0\.4 an hour: not 0\.5"):

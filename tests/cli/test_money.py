@@ -1,7 +1,11 @@
 """What is used and what it costs, as people ask for it."""
 
 import json
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from tests.cli.conftest import Nimbi
@@ -40,6 +44,61 @@ def test_the_file_that_ec2_publishes_is_imported_for_one_account(nimbi: Nimbi) -
     )
     assert one["published_at"] == "2026-02-27T18:22:41Z"
     assert (one["source"], one["origin"]) == ("ec2", "sample_offers.csv")
+
+
+@pytest.fixture
+def published() -> Iterator[str]:
+    """Give where the offers are published, by a server of our own."""
+    serve = partial(QuietHandler, directory=str(OFFERS.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/{OFFERS.name}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_told: object) -> None:
+        """Keep the tests' output plain."""
+
+
+def test_the_list_that_ec2_publishes_is_fetched_for_the_region_of_an_account(
+    nimbi: Nimbi, published: str
+) -> None:
+    add = ("accounts", "add", "aws", "--driver", "ec2", "--provider", "us-east-1", "--no-test")
+    login = '{"user": "nobody", "password": "nothing"}'
+    done = nimbi(*add, "--credentials", "-", input=login)
+    assert done.exit_code == 0, done.output
+    try:
+        done = nimbi("prices", "fetch", "-a", "aws", "--url", published)
+        assert "new prices: 4" in done.output
+        assert (
+            "known already: 4" in nimbi("prices", "fetch", "-a", "aws", "--url", published).output
+        )
+        ours = [p for p in told(nimbi, "prices", "list", "-a", "aws") if p["account"] == "aws"]  # type: ignore[attr-defined]
+        assert {(price["source"], price["origin"]) for price in ours} == {("ec2", published)}
+        # Where nothing is, where nothing answers, where nothing may be.
+        for place, code in (
+            (f"{published}.old", "not_found"),
+            ("http://127.0.0.1:9/index.csv", "cloud_unavailable"),
+            ("file:///etc/passwd", "invalid"),
+            ("https://ann:secret@prices.example/index.csv", "invalid"),
+        ):
+            done = nimbi("prices", "fetch", "-a", "aws", "--url", place)
+            assert done.exit_code == STATUSES[code], done.output
+        other = nimbi("prices", "fetch", "-a", "aws", "--url", published, "--region", "eu-west-9")
+        assert other.exit_code == STATUSES["invalid"]
+    finally:
+        assert nimbi("accounts", "rm", "aws", "--force", "--yes").exit_code == 0
+
+
+def test_a_cloud_that_publishes_no_prices_says_so(nimbi: Nimbi) -> None:
+    done = nimbi("prices", "fetch", "-a", "mock")
+    assert done.exit_code == STATUSES["unsupported"]
+    assert "nimbi prices set" in done.output
 
 
 def test_a_table_that_is_wrong_is_told_with_its_line(nimbi: Nimbi, tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_an_account_is_lent_and_given_to_tenants(nimbi: Nimbi) -> None:
     assert "0.05" in done(nimbi, "limits", "list", "lab/one")
     assert told(nimbi, "limits", "list", "lab/one")[0]["price_hour_micros"] == 50_000
     assert nimbi("limits", "set", "lab/one", "mock", "--price", "dear").exit_code == 2
+    quotas = done(nimbi, "quotas", "set", "lab/one", "price_hour=2.50", "instances=3")
+    assert ["price_hour", "0", "2.5"] in [line.split() for line in quotas.splitlines()]
+    by_name = {each["resource"]: each for each in told(nimbi, "quotas", "of", "lab/one")}
+    assert by_name["price_hour_micros"]["limit"] == 2_500_000
+    done(nimbi, "quotas", "set", "lab/one", "price_hour=none")
+    assert nimbi("quotas", "set", "lab/one", "price_hour=dear").exit_code == 2
     assert done(nimbi, "limits", "list") == ""
     budget = told(nimbi, "budgets", "create", "5", "EUR", "--tenant", "lab/one")
     assert budget["tenant"] == lend["tenant"]

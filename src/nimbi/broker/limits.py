@@ -7,14 +7,14 @@ from typing import Protocol
 from nimbi.broker.access import Caller
 from nimbi.broker.sizing import Measured
 from nimbi.model.errors import Forbidden, Invalid, NotFound
-from nimbi.model.holdings import Limit
+from nimbi.model.holdings import Limit, amount_told
 from nimbi.store.limits import LimitStore
 
 # What another process has set is known here so late at most.
 AGE_S = 2.0
 MOST_KNOWN = 1000
 MOST_NAMES = 1000
-MILLION = 1_000_000
+PRICE = "price_hour_micros"
 
 # What lies in a region of its own, and what costs something by the hour.
 REGIONAL = frozenset({"instances", "volumes"})
@@ -127,8 +127,8 @@ def _too_dear(limit: Limit, price: int | None) -> str | None:
     most = limit.price_hour_micros
     if most is None or (price is not None and price <= most):
         return None
-    told = "no price of this is known" if price is None else f"not {price / MILLION:g}"
-    return f"only what costs up to {most / MILLION:g} an hour: {told}"
+    told = "no price of this is known" if price is None else f"not {amount_told(PRICE, price)}"
+    return f"only what costs up to {amount_told(PRICE, most)} an hour: {told}"
 
 
 def _told(names: tuple[str, ...] | None) -> str:

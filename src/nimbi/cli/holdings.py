@@ -10,8 +10,7 @@ from nimbi.cli.command import Command, Desk, Option
 from nimbi.cli.forms import tell_all, tell_one, tell_pages
 from nimbi.cli.named import named, named_one, named_pages
 from nimbi.cli.remote import of_account, segment
-
-MILLION = 1_000_000
+from nimbi.model.holdings import MILLION, amount_told
 
 HOLDINGS = (
     Column("TENANT", field("tenant")),
@@ -26,7 +25,7 @@ HOLDINGS = (
 
 def _price(item: Any) -> str:
     most = item.get("price_hour_micros")
-    return NONE if most is None else f"{Decimal(most) / MILLION:f}"
+    return NONE if most is None else amount_told("price_hour_micros", most)
 
 
 LIMITS = (

@@ -1,6 +1,5 @@
 """`nimbi prices`: what a unit of what is used costs."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,18 @@ from nimbi.cli.columns import Column, field, since
 from nimbi.cli.command import Command, Desk, Option
 from nimbi.cli.forms import tell_one, tell_pages
 from nimbi.cli.remote import segment
-from nimbi.model.errors import Invalid
 from nimbi.model.metering import Meter, PriceUnit
 
 EPILOG = """\b
 Examples:
   nimbi prices set instances.running 0.12 EUR -a local --kind m1-small
   nimbi prices import prices.csv
-  nimbi prices import --ec2 index.csv -a aws     the file that EC2 publishes
+  nimbi prices fetch -a aws                      those that EC2 publishes
+  nimbi prices import --ec2 index.csv -a aws     the same, from a file
   nimbi prices list -a aws"""
 
 METERS = [meter.value for meter in Meter]
 UNITS = [unit.value for unit in PriceUnit]
-
-# Prices of one request.
-BATCH = 1000
 
 
 def _age(item: Any) -> str:
@@ -116,7 +112,32 @@ def import_prices(desk: Desk, file: str, ec2: bool, region: str | None) -> None:
         return
     if desk.account is None:
         raise click.UsageError("an offer file is for one account: -a")
-    _tell(desk, _offers(desk, desk.account, Path(file), region))
+    from nimbi.cli import price_lists
+
+    with Path(file).open(encoding="utf-8-sig", newline="") as lines:
+        name, account = Path(file).name, desk.account
+        _tell(desk, price_lists.send(desk, lines, account=account, region=region, origin=name))
+
+
+@prices.command(cls=Command, short_help="Read the prices that a cloud publishes.", epilog=EPILOG)
+@click.option("--region", cls=Option, metavar="NAME", help="[default: that of the account]")
+@click.option("--url", cls=Option, metavar="URL", help="Another place of the same list.")
+@click.pass_obj
+def fetch(desk: Desk, region: str | None, url: str | None) -> None:
+    """Read the prices that the cloud of an account (-a) publishes; EC2 does, by region.
+
+    Its list of a region has some hundred MiB, and is read as it comes. The same list again changes
+    nothing.
+    """
+    from nimbi.cli import price_lists
+
+    if desk.account is None:
+        raise click.UsageError("a price list is for one account: -a")
+    account = desk.account
+    region, place = price_lists.place_of(desk, account, region)
+    place = url or place
+    with price_lists.published(place) as lines:
+        _tell(desk, price_lists.send(desk, lines, account=account, region=region, origin=place))
 
 
 @prices.command(cls=Command, without=("accounts",), short_help="End prices.")
@@ -126,32 +147,6 @@ def end(desk: Desk, ids: tuple[str, ...]) -> None:
     """Let prices hold no longer; what was used before is charged by them."""
     for id in ids:
         desk.remote.ask("DELETE", f"/v1/prices/{segment(id)}")
-
-
-def _offers(desk: Desk, account: str, file: Path, region: str | None) -> dict[str, int]:
-    """Send the prices of an offer file, which is read line by line: it may have gigabytes."""
-    import msgspec
-
-    from nimbi.broker.metering.ec2_offers import Offers
-
-    total = {"added": 0, "unchanged": 0}
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        offers = Offers(lines, account=account, region=region)
-        found = offers.prices()
-        while batch := list(islice(found, BATCH)):
-            body = {
-                "prices": msgspec.to_builtins(batch),
-                "source": "ec2",
-                "origin": file.name,
-                "published_at": offers.published_at and offers.published_at.isoformat(),
-            }
-            for price in body["prices"]:
-                price.pop("token", None)
-            made = desk.remote.ask("POST", "/v1/prices", body=body).value
-            total = {name: count + made[name] for name, count in total.items()}
-    if not sum(total.values()):
-        raise Invalid(f"{file.name} has no price of an instance or volume on demand")
-    return total
 
 
 def _tell(desk: Desk, made: Any) -> None:

@@ -8,17 +8,36 @@ from nimbi.cli.collections.group import Collection
 from nimbi.cli.columns import Column, field
 from nimbi.cli.command import Command, Desk, Option
 from nimbi.cli.forms import tell_all
+from nimbi.cli.holdings import micros
 from nimbi.cli.remote import segment
+from nimbi.model.holdings import MONEY, amount_told
+
+BY_WORD = {word: name for name, word in MONEY.items()}
 
 EPILOG = """\b
 Examples:
   nimbi quotas of acme/web
-  nimbi quotas set acme/web instances=10 vcpus=40 price_hour_micros=none
+  nimbi quotas set acme/web instances=10 vcpus=40 price_hour=2.50
   nimbi quotas recount --mend"""
 
+RESOURCES = """\b
+Resources:
+  instances, vcpus, memory_mib    machines
+  volumes, volume_bytes           disks
+  snapshots, addresses            each
+  blob_bytes                      bytes of blobs
+  price_hour, price_month         money, such as 2.50
 
-def _limit(item: Any) -> str:
-    return "none" if item["limit"] is None else str(item["limit"])
+"""
+
+
+def _resource(item: Any) -> str:
+    name = str(item["resource"])
+    return MONEY.get(name, name)
+
+
+def _amount(item: Any, name: str) -> str:
+    return "none" if item[name] is None else amount_told(item["resource"], item[name])
 
 
 def _note(item: Any) -> str:
@@ -26,9 +45,9 @@ def _note(item: Any) -> str:
 
 
 COLUMNS = (
-    Column("RESOURCE", field("resource"), firm=True),
-    Column("USED", field("used")),
-    Column("LIMIT", _limit),
+    Column("RESOURCE", _resource, firm=True),
+    Column("USED", lambda item: _amount(item, "used")),
+    Column("LIMIT", lambda item: _amount(item, "limit")),
     Column("NOTE", _note),
 )
 DRIFTS = (
@@ -63,13 +82,13 @@ def _place(tenant: str) -> str:
 def of(desk: Desk, tenant: str) -> None:
     """Tell how much a domain or project, and all below it, may have, and has.
 
-    TENANT is an id or a place such as acme/web. Money is in millionths of the currency.
+    TENANT is an id or a place such as acme/web. With -o json money is in millionths.
     """
     tell_all(desk.remote.ask("GET", _place(tenant)).value["items"], COLUMNS, desk.form)
 
 
 @click.command("set", cls=Command, without=("accounts",), short_help="Set what a tenant may have.",
-               epilog=EPILOG)  # fmt: skip
+               epilog=RESOURCES + EPILOG)  # fmt: skip
 @click.argument("tenant")
 @click.argument("limits", nargs=-1, required=True, metavar="RESOURCE=NUMBER|none...")
 @click.pass_obj
@@ -102,6 +121,8 @@ def group_of(collection: str, text: str) -> click.Group:
 
 def _told(limit: str) -> tuple[str, int | None]:
     name, _, value = limit.partition("=")
+    if name in BY_WORD:
+        return BY_WORD[name], None if value == "none" else micros(value)
     if value == "none":
         return name, None
     if not (value.isascii() and value.isdigit()):

@@ -1,9 +1,14 @@
 """Holdings: what projects have in clouds, how much of it they may have, and where."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
+
+MILLION = 1_000_000
+# Money is counted in millionths, and told in the currency: how people call such a resource.
+MONEY = {"price_hour_micros": "price_hour", "price_month_micros": "price_month"}
 
 
 class Amounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +32,13 @@ class Amounts(msgspec.Struct, frozen=True, kw_only=True):
 
 # What quotas can be set for.
 RESOURCES: tuple[str, ...] = Amounts.__struct_fields__
+
+
+def amount_told(resource: str, amount: int) -> str:
+    """Return an amount as people say it: money as a number of the currency, without zeros."""
+    if resource not in MONEY:
+        return str(amount)
+    return f"{(Decimal(amount) / MILLION).normalize():f}"
 
 
 class HoldingState(StrEnum):

@@ -7,7 +7,7 @@ from sqlalchemy import func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from nimbi.model.errors import QuotaExceeded
-from nimbi.model.holdings import RESOURCES, TenantQuota
+from nimbi.model.holdings import MONEY, RESOURCES, TenantQuota, amount_told
 from nimbi.store.database import Database
 from nimbi.store.schema import holdings, quotas, tenants
 
@@ -215,7 +215,8 @@ def exceeded(
 ) -> QuotaExceeded:
     """Return the error that says which quota is in the way."""
     return QuotaExceeded(
-        f"the quota of {place} is {limit} {resource}: {used} taken, {wanted} more asked for",
+        f"the quota of {place} is {amount_told(resource, limit)} {MONEY.get(resource, resource)}: "
+        f"{amount_told(resource, used)} taken, {amount_told(resource, wanted)} more asked for",
         tenant=tenant,
         resource=resource,
         limit=limit,

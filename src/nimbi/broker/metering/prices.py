@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 from nimbi.broker.metering.charges import HOUR_S, PriceBook, amount_of
 from nimbi.broker.metering.price_csv import checked, prices_in
-from nimbi.model.holdings import Amounts
+from nimbi.model.holdings import MILLION, Amounts
 from nimbi.model.metering import Imported, Meter, NewPrice, NewPrices, Price
 from nimbi.store.prices import PriceStore
 from nimbi.store.usage import Series
 
 # What another process has said of prices is known here so late at most.
 AGE_S = 5.0
-MILLION = 1_000_000
 MIB = 2**20
 
 METERS = {
