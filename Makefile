@@ -33,6 +33,8 @@ STORES := swift-proxy-server:swift-proxy swift-account-server:swift-account \
 DATABASE := installed:postgresql
 # What reads the files in deploy/.
 TELEMETRY := promtool:prometheus
+# What brings an OpenID Connect provider and a small store of S3; without it their tests are skipped.
+NPM := npm:npm
 # A real OpenStack, by Debian's own Python, whose packages it is made of.
 OPENSTACK := /usr/bin/python3 -m tests.targets.openstack
 PEERS := s3cmd:s3cmd aws:awscli nginx:nginx-light wrk:wrk curl:curl
@@ -78,6 +80,7 @@ test-all: ## Run all tests, with all cases of suites that run over several varia
 # In the background: it takes minutes, and the tests that need it come last. What the others need is
 # installed before, since one installation waits for the other.
 openstack-begun:
+	@.ci/packages $(NPM) || true
 	@if ! .ci/packages $(STORES) $(DATABASE) $(TELEMETRY) && [ "$${CI:-}" = true ]; then exit 1; fi
 	@if [ "$$(id -u)" = 0 ] && .ci/packages /usr/bin/python3:python3; then $(OPENSTACK) begin; fi
 

@@ -12,15 +12,20 @@ from tests.targets import postgres
 ALL_CASES = "NIMBI_ALL_CASES"
 
 # Where the conformance suite runs once more, over something that another run of it has met whole:
-# a stand-in, a dialect, a rung of the ladder, a mock with faults. One case of each test is enough.
+# a stand-in, a dialect, a rung of the ladder, a mock with faults. One case of each test is enough,
+# and of what is tried with every fault of every kind of thing.
 AGAIN = re.compile(
-    r"drivers/(?:ec2|eucalyptus|s3)/test_(?:conformance|other_stores)[.]py::"
+    r"drivers/(?:ec2|eucalyptus|s3)/test_(?:conformance|other_stores|faults_everywhere)[.]py::"
     r"|drivers/local/test_networking_conformance[.]py::.*\[user(?:ns)?\b"
     r"|drivers/mock/test_conformance[.]py::.*\[faulty\b"
 )
 VARIANT = re.compile(r"\[(?:user|userns|faulty)\b")
-# The rung that the others stand on, with fewest of their operations: all of it only on request.
-LOWEST = re.compile(r"drivers/local/test_networking_conformance[.]py::.*\[user\b")
+# Only on request: the rung that the others stand on, with fewest of their operations, and guests on
+# the rung between, which the conformance suite meets too.
+ON_REQUEST = re.compile(
+    r"drivers/local/test_networking_conformance[.]py::.*\[user\b"
+    r"|qemu/network/(?:fabric/test_guests|test_network)[.]py::.*\[userns\b"
+)
 
 
 def pytest_configure() -> None:
@@ -36,19 +41,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Let what takes minutes come first, and tests of the OpenStack that starts meanwhile last."""
     if not os.environ.get(ALL_CASES):
         seen: set[str] = set()
-        left = [item for item in items if _is_known(item.nodeid, seen)]
+        left = [item for item in items if _is_left(item.nodeid, seen)]
         config.hook.pytest_deselected(items=left)
         out = set(map(id, left))
         items[:] = [item for item in items if id(item) not in out]
     items.sort(key=_turn)
 
 
-def _is_known(nodeid: str, seen: set[str]) -> bool:
-    """Return whether this is a further case of a test in a suite that runs once more."""
+def _is_left(nodeid: str, seen: set[str]) -> bool:
+    """Return whether this is for request alone, or a further case of a test that runs once more."""
+    if ON_REQUEST.search(nodeid):
+        return True
     if not AGAIN.search(nodeid):
         return False
-    if LOWEST.search(nodeid):
-        return True
     variant = VARIANT.search(nodeid)
     test = nodeid.partition("[")[0] + (variant[0] if variant else "")
     known = test in seen
