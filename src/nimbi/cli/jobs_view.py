@@ -78,5 +78,6 @@ def _lines(desk: Desk, room: int | None) -> list[str]:
     rows = [[column.cell(item) for column in COLUMNS] for item in shown]
     firm = [i for i, column in enumerate(COLUMNS) if column.firm]
     state = next(i for i, column in enumerate(COLUMNS) if column.is_state)
-    head = f"{len(moving)} jobs go on; the last {len(over)} that have ended below"
+    going = "1 job goes on" if len(moving) == 1 else f"{len(moving)} jobs go on"
+    head = f"{going}; ended last: {len(over)}"
     return [head, "", *Table([c.title for c in COLUMNS], firm, state).lines(rows)]

@@ -211,6 +211,9 @@ async def test_a_chart_shows_names_as_text_only(whole: Whole) -> None:
     assert "&lt;script&gt;&amp;" in drawn
     assert "<script>" not in drawn
     assert "1.00 EUR" in drawn
+    # What is less than a cent, too.
+    short = Question(begin_s=now - 20, until_s=now, by=("account",))
+    assert "0.005556 EUR" in svg(await whole.broker.metering.reports.make(short)).decode()
 
 
 def test_a_bar_is_as_long_as_its_part_and_never_hides_what_is_there() -> None:

@@ -9,6 +9,7 @@ from nimbi.model.metering import Report, ReportRow
 WIDTH, ROW, LEFT, RIGHT, TOP = 900, 24, 300, 150, 48
 MOST_BARS = 60
 LONGEST_LABEL = 44
+CENT = Decimal("0.01")
 # Eighths of a character's width.
 BLOCKS = " ▏▎▍▌▋▊▉█"
 
@@ -63,7 +64,9 @@ def _bar(row: ReportRow, y: int, most: Decimal) -> str:
     width = float(row.amount * room / most) if most else 0.0
     name = label(row.key)
     short = name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
-    told = f"{row.amount:,.2f} {row.currency}" if row.currency else "no price"
+    # What is less than a cent is told as it is: no bar stands beside a nought.
+    amount = f"{row.amount:,.2f}" if row.amount >= CENT or not row.amount else f"{row.amount:f}"
+    told = f"{amount} {row.currency}" if row.currency else "no price"
     return (
         f'<text x="{LEFT - 10}" y="{y + 16}" text-anchor="end">{_text(short)}</text>'
         f'<rect class="bar" x="{LEFT}" y="{y + 4}" width="{width:.1f}" height="{ROW - 8}"/>'
