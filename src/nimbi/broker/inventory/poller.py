@@ -145,7 +145,8 @@ class Poller:
         if fence is None or not await self._leases.keep(*mine, fence, seconds):
             self._fence = await self._leases.take(*mine, seconds)
         if dead := await self._leases.drop_lost(PROCESS):
-            log.warning("a server ended without a word: %s", ", ".join(dead))
+            names = ", ".join(name.removeprefix(PROCESS) for name in dead)
+            log.warning("a server ended without a word: %s", names)
             await self._store.polls.hurry_all(datetime.now(UTC), without=OF_OWNERS)
             for watch in self._watches.values():
                 watch.poke.set()
