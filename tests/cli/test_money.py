@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Nimbi
 
 from nimbi.cli.errors import STATUSES
+from nimbi.cli.price_lists import is_weaker
 
 OFFERS = Path(__file__).parents[1] / "broker/metering/sample_offers.csv"
 
@@ -93,6 +94,12 @@ def test_the_list_that_ec2_publishes_is_fetched_for_the_region_of_an_account(
         assert other.exit_code == STATUSES["invalid"]
     finally:
         assert nimbi("accounts", "rm", "aws", "--force", "--yes").exit_code == 0
+
+
+def test_no_redirect_leads_from_an_encrypted_place_to_one_that_is_not() -> None:
+    assert is_weaker("https://prices.example/a", "http://prices.example/a")
+    assert not is_weaker("https://prices.example/a", "https://other.example/b")
+    assert not is_weaker("http://prices.example/a", "https://prices.example/a")
 
 
 def test_a_cloud_that_publishes_no_prices_says_so(nimbi: Nimbi) -> None:

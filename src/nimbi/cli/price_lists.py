@@ -58,8 +58,16 @@ def published(url: str) -> Iterator[Iterator[str]]:
         raise CloudUnavailable(f"{url} answers {error.code}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise CloudUnavailable(f"{url} can't be fetched: {error}") from None
+    if is_weaker(url, answer.url):
+        answer.close()
+        raise Invalid(f"{url} leads to {answer.url}, which is not encrypted")
     with answer, io.TextIOWrapper(answer, encoding="utf-8-sig", newline="") as text:
         yield _lines(text, url)
+
+
+def is_weaker(asked: str, come_to: str) -> bool:
+    """Return whether redirects have led from an encrypted place to one that is not."""
+    return urlsplit(asked).scheme == "https" != urlsplit(come_to).scheme
 
 
 def send(
